@@ -1,0 +1,1 @@
+"""The nouns: frozen values, born valid, that know nothing of files, networks or processes."""

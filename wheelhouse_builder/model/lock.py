@@ -1,0 +1,23 @@
+"""A lock: what one target installs, file by file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.pylock import Pylock
+
+from wheelhouse_builder.model.distribution import LockedWheel
+from wheelhouse_builder.model.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """The answer of a resolver for one target, and the wheels that we chose from it."""
+
+    target: Target
+    pylock: Pylock
+    """As the resolver gave it (PEP 751), with URLs; what ``wheelhouse lock`` writes for review."""
+    wheels: tuple[LockedWheel, ...]
+    """One for each project, the best tag that the target accepts, sorted by project."""
+    bootstrap: tuple[LockedWheel, ...]
+    """pip for the target's Python and, before Python 3.14, a zstd decoder: carried to install the others."""
