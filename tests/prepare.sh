@@ -1,0 +1,25 @@
+#!/bin/sh
+# The programs that the tests compare wheelhouse with: installed where they are missing, named where that cannot be.
+set -eu
+
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+
+need zstd zstd
+need ssh-keygen openssh-client
+need unshare util-linux
+need bsdtar libarchive-tools
+need tar tar
+need git git
+
+[ -n "$missing" ] || exit 0
+if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+  echo "installing, for the tests:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086 # one word a package
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+  echo "The tests need these packages:$missing. Install them, then run this again." >&2
+  exit 1
+fi
