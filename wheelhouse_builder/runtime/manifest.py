@@ -1,0 +1,569 @@
+"""The manifest: the signed document that names all that a bundle holds (FORMAT.md section 5).
+
+It is parsed as a whole or refused: one possible encoding, no key unknown or missing, nothing named that is not there. Each
+problem carries an address, as ``distributions[3].sha256``.
+"""
+
+import hashlib
+import json
+import re
+import time
+import unicodedata
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from .errors import BundleRefused
+from .layout import (
+    CHUNK_SIZE,
+    DECODERS,
+    FORMAT,
+    LOCK_FILES,
+    MAIN,
+    MAX_MANIFEST_SIZE,
+    MAX_SIZE,
+    README,
+    RUNTIME,
+    TAR_END,
+    VERSION,
+    lock_entry,
+    path_problem,
+    paths_problem,
+    pool_entry,
+    root_directory,
+    skeleton_entry,
+    tar_entry_size,
+    wheel_entry,
+)
+
+MARKERS = (
+    "implementation_name", "implementation_version", "os_name", "platform_machine", "platform_python_implementation", "platform_release",
+    "platform_system", "platform_version", "python_full_version", "python_version", "sys_platform",
+)  # fmt: skip
+"""The keys of PEP 508's marker environment, sorted; ``extra`` is no property of a host."""
+DENSE, PLAIN = "dense", "plain"
+
+
+class ManifestTarget(NamedTuple):
+    """One Python on one platform that the bundle serves."""
+
+    name: str
+    interpreter: str
+    abi: str
+    platforms: Tuple[str, ...]
+    """Platform tags, best first; the first is the floor."""
+    markers: Dict[str, Optional[str]]
+    """All of :data:`MARKERS`; None where only the host knows."""
+    pip: str
+    """File name of the distribution that installs the others."""
+    decoder: Optional[str]
+    """Control member with a zstd decoder, or None: this Python has zstd in its library."""
+
+
+class Origin(NamedTuple):
+    """Where a distribution came from."""
+
+    kind: str
+    url: str
+    uploaded: Optional[str]
+
+
+class ManifestDistribution(NamedTuple):
+    """One wheel of the bundle."""
+
+    filename: str
+    project: str
+    version: str
+    size: int
+    """Bytes."""
+    sha256: str
+    origin: Origin
+    targets: Tuple[str, ...]
+    """Names of the targets that it is for."""
+    bootstrap: bool
+    """True: carried only to install the others."""
+
+
+class ManifestFile(NamedTuple):
+    """A file that is no distribution: of the payload or of the control part."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Entry(NamedTuple):
+    """One file of the payload's tar: its path below the root directory, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+class Frame(NamedTuple):
+    """One zstd frame of the payload."""
+
+    size: int
+    """Compressed bytes."""
+    tar_size: int
+    """Decompressed bytes."""
+    entries: Tuple[Entry, ...]
+    chunks: Tuple[str, ...]
+    """SHA-256 of each 4 MiB of the compressed bytes."""
+
+
+class Manifest(NamedTuple):
+    """What a bundle holds. Made by :func:`parse_manifest` alone."""
+
+    name: str
+    version: str
+    as_of: Optional[str]
+    targets: Tuple[ManifestTarget, ...]
+    distributions: Tuple[ManifestDistribution, ...]
+    files: Tuple[ManifestFile, ...]
+    control: Tuple[ManifestFile, ...]
+    mode: str
+    """:data:`DENSE` or :data:`PLAIN`."""
+    zstd: str
+    zlib: str
+    frames: Tuple[Frame, ...]
+    document: Dict[str, Any]
+    """The whole as parsed JSON."""
+
+    @property
+    def root(self) -> str:
+        """The directory, with its slash, in which the payload's entries lie."""
+        return root_directory(self.name, self.version)
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of the payload as it stands in the file."""
+        return sum(frame.size for frame in self.frames)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one encoding of ``value``: sorted keys, no spaces, UTF-8 in NFC, one newline at the end.
+
+    Raises ValueError for what has none: a floating-point number, a key that is no string, text that is not NFC or not Unicode.
+    """
+    _require_encodable(value)
+    text = _dumps(value)
+    if unicodedata.normalize("NFC", text) != text:
+        raise ValueError("text is not in Unicode's normal form C")
+    return text.encode("utf-8")
+
+
+def content_digest(document: Dict[str, Any]) -> str:
+    """The identity of a bundle: SHA-256 of the manifest without its ``transport``."""
+    content = {key: value for key, value in document.items() if key != "transport"}
+    return hashlib.sha256(_dumps(content).encode("utf-8")).hexdigest()
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest in ``data``.
+
+    Raises BundleRefused with an address if it is not well-formed, not canonical, or contradicts itself.
+    """
+    document = _load(data)
+    _require_version(document)
+    _keys(document, "", ("format", "version", "bundle", "as_of", "targets", "distributions", "files", "control", "transport"))
+    bundle = _keys(document["bundle"], "bundle", ("name", "version"))
+    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "frames"))
+    manifest = Manifest(
+        name=_part(bundle["name"], "bundle.name"),
+        version=_part(bundle["version"], "bundle.version"),
+        as_of=_optional(_time, document["as_of"], "as_of"),
+        targets=_list(_target, document["targets"], "targets"),
+        distributions=_list(_distribution, document["distributions"], "distributions"),
+        files=_list(_file, document["files"], "files"),
+        control=_list(_file, document["control"], "control"),
+        mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
+        zstd=_text(transport["zstd"], "transport.zstd"),
+        zlib=_text(transport["zlib"], "transport.zlib"),
+        frames=_list(_frame, transport["frames"], "transport.frames"),
+        document=document,
+    )
+    _require_canonical(document, data)
+    for check in (_check_order, _check_targets, _check_distributions, _check_files, _check_control, _check_entries, _check_frames):
+        check(manifest)
+    return manifest
+
+
+# From bytes to JSON
+
+
+def _load(data: bytes) -> Any:
+    """The JSON document; its depth, numbers and keys are as bounded as its bytes."""
+    if len(data) > MAX_MANIFEST_SIZE:
+        raise _refused("", "it has {} bytes, {} are allowed".format(len(data), MAX_MANIFEST_SIZE))
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer, parse_float=_no_float, parse_constant=_no_float
+        )
+    except RecursionError:
+        raise _refused("", "it is nested too deeply") from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
+        raise _refused("", "it is not UTF-8 encoded JSON ({})".format(ascii(str(error)))) from None
+
+
+def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _refused("", "a key is there twice: {}".format(ascii(_first_twin([key for key, _ in pairs]))))
+    return found
+
+
+def _first_twin(keys: Sequence[str]) -> str:
+    return next(key for index, key in enumerate(keys) if key in keys[:index])
+
+
+def _integer(text: str) -> int:
+    if len(text) > len(str(MAX_SIZE)):  # int() of a million digits takes minutes on Pythons before 3.11
+        raise _refused("", "a number has {} digits".format(len(text)))
+    return int(text)
+
+
+def _no_float(text: str) -> float:
+    raise _refused("", "{} is no integer".format(text[:32]))
+
+
+def _require_canonical(document: Any, data: bytes) -> None:
+    try:
+        canonical = canonical_json(document)
+    except ValueError as error:
+        raise _refused("", ascii(str(error))) from None
+    if canonical != data:
+        raise _refused("", "it is not written in the one way that the format allows (canonical JSON)")
+
+
+def _require_encodable(value: Any) -> None:
+    """Refuse what JSON would write in more than one way; the depth is small, the schema sees to it."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a key is no string")
+        for item in value.values():
+            _require_encodable(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _require_encodable(item)
+    elif not (value is None or isinstance(value, (str, bool, int))):
+        raise ValueError("{} has no canonical encoding".format(type(value).__name__))
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+# From JSON to values: each function takes a value and its address
+
+
+def _target(value: Any, where: str) -> ManifestTarget:
+    _keys(value, where, ManifestTarget._fields)
+    return ManifestTarget(
+        name=_match(_TARGET_NAME, "a target's name", value["name"], where + ".name"),
+        interpreter=_match(_TAG, "a tag", value["interpreter"], where + ".interpreter"),
+        abi=_match(_TAG, "a tag", value["abi"], where + ".abi"),
+        platforms=_list(_platform, value["platforms"], where + ".platforms"),
+        markers=_markers(value["markers"], where + ".markers"),
+        pip=_wheel_name(value["pip"], where + ".pip"),
+        decoder=_optional(_text, value["decoder"], where + ".decoder"),
+    )
+
+
+def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
+    _keys(value, where, MARKERS)
+    return {key: _optional(_text, value[key], "{}.{}".format(where, key)) for key in MARKERS}
+
+
+def _distribution(value: Any, where: str) -> ManifestDistribution:
+    _keys(value, where, ManifestDistribution._fields)
+    return ManifestDistribution(
+        filename=_wheel_name(value["filename"], where + ".filename"),
+        project=_match(_PROJECT, "a normalized project name", value["project"], where + ".project"),
+        version=_match(_VERSION, "a version", value["version"], where + ".version"),
+        size=_size(value["size"], where + ".size"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
+        origin=_origin(value["origin"], where + ".origin"),
+        targets=_list(_text, value["targets"], where + ".targets"),
+        bootstrap=_bool(value["bootstrap"], where + ".bootstrap"),
+    )
+
+
+def _origin(value: Any, where: str) -> Origin:
+    _keys(value, where, Origin._fields)
+    return Origin(
+        kind=_choice(("index",), value["kind"], where + ".kind"),
+        url=_match(_URL, "a URL without credentials", value["url"], where + ".url"),
+        uploaded=_optional(_time, value["uploaded"], where + ".uploaded"),
+    )
+
+
+def _file(value: Any, where: str) -> ManifestFile:
+    _keys(value, where, ManifestFile._fields)
+    return ManifestFile(
+        path=_path(value["path"], where + ".path"),
+        size=_size(value["size"], where + ".size"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
+    )
+
+
+def _frame(value: Any, where: str) -> Frame:
+    _keys(value, where, Frame._fields)
+    return Frame(
+        size=_size(value["size"], where + ".size"),
+        tar_size=_size(value["tar_size"], where + ".tar_size"),
+        entries=_list(_entry, value["entries"], where + ".entries"),
+        chunks=_list(_digest, value["chunks"], where + ".chunks"),
+    )
+
+
+def _entry(value: Any, where: str) -> Entry:
+    if type(value) is not list or len(value) != len(Entry._fields):
+        raise _refused(where, "it is no pair of path and size")
+    return Entry(_path(value[0], where + "[0]"), _size(value[1], where + "[1]"))
+
+
+_TARGET_NAME = re.compile(r"[A-Za-z0-9_]+-[A-Za-z0-9_]+")
+_TAG = re.compile(r"[A-Za-z0-9_]+")
+_PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_URL = re.compile(r"(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+"""What would speak to a terminal instead of a reader: controls, line ends, changes of direction."""
+
+
+def _keys(value: Any, where: str, wanted: Sequence[str]) -> Dict[str, Any]:
+    if type(value) is not dict:
+        raise _refused(where, "it is no object")
+    problems = ["the key {} is unknown".format(ascii(key)) for key in sorted(set(value) - set(wanted))]
+    problems += ["the key {!r} is missing".format(key) for key in wanted if key not in value]
+    if problems:
+        raise _refused(where, ", ".join(problems))
+    return dict(value)
+
+
+def _list(item: Callable[[Any, str], Any], value: Any, where: str) -> Tuple[Any, ...]:
+    if type(value) is not list:
+        raise _refused(where, "it is no list")
+    return tuple(item(each, "{}[{}]".format(where, index)) for index, each in enumerate(value))
+
+
+def _optional(item: Callable[[Any, str], Any], value: Any, where: str) -> Any:
+    return None if value is None else item(value, where)
+
+
+def _text(value: Any, where: str) -> str:
+    if type(value) is not str:
+        raise _refused(where, "it is no string")
+    if _CONTROL_CHARACTER.search(value):
+        raise _refused(where, "it holds control characters")
+    return str(value)
+
+
+def _match(pattern: "re.Pattern[str]", what: str, value: Any, where: str) -> str:
+    text = _text(value, where)
+    if not pattern.fullmatch(text):
+        raise _refused(where, "{} is not {}".format(ascii(text[:80]), what))
+    return text
+
+
+def _choice(choices: Sequence[str], value: Any, where: str) -> str:
+    text = _text(value, where)
+    if text not in choices:
+        raise _refused(where, "{} is none of {}".format(ascii(text[:80]), ", ".join(choices)))
+    return text
+
+
+def _platform(value: Any, where: str) -> str:
+    return _match(_TAG, "a tag", value, where)
+
+
+def _digest(value: Any, where: str) -> str:
+    return _match(_DIGEST, "a SHA-256 of 64 lower-case hexadecimal digits", value, where)
+
+
+def _size(value: Any, where: str) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
+        raise _refused(where, "it is no size in bytes")
+    return int(value)
+
+
+def _bool(value: Any, where: str) -> bool:
+    if type(value) is not bool:
+        raise _refused(where, "it is neither true nor false")
+    return bool(value)
+
+
+def _path(value: Any, where: str) -> str:
+    text = _text(value, where)
+    problem = path_problem(text)
+    if problem:
+        raise _refused(where, "{} {}".format(ascii(text[:80]), problem))
+    return text
+
+
+def _part(value: Any, where: str) -> str:
+    """One part of a path, for the root directory."""
+    text = _path(value, where)
+    if "/" in text:
+        raise _refused(where, "{!r} holds a slash".format(text))
+    return text
+
+
+def _wheel_name(value: Any, where: str) -> str:
+    """A wheel's file name: five or six parts (PEP 427)."""
+    text = _part(value, where)
+    if not text.endswith(".whl") or len(text.split("-")) not in (5, 6):
+        raise _refused(where, "{!r} is no file name of a wheel".format(text))
+    return text
+
+
+def _time(value: Any, where: str) -> str:
+    """A second of UTC, as RFC 3339 writes it."""
+    text = _match(_TIME, "a time such as 2026-11-19T12:00:00Z", value, where)
+    try:
+        time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        raise _refused(where, "{!r} is no time".format(text)) from None
+    return text
+
+
+# The manifest as a whole
+
+
+def _require_version(document: Any) -> None:
+    if type(document) is not dict or document.get("format") != FORMAT:
+        raise _refused("format", "it is not {!r}".format(FORMAT))
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:
+        raise BundleRefused(
+            "The bundle's manifest: version: it is {}, this reader knows {}.".format(ascii(version)[:32], VERSION),
+            hint="Read it with the wheelhouse that made it, or a newer one.",
+        )
+
+
+def _check_order(manifest: Manifest) -> None:
+    _sorted([target.name for target in manifest.targets], "targets")
+    _sorted([each.filename for each in manifest.distributions], "distributions")
+    _sorted([each.path for each in manifest.files], "files")
+    _sorted([each.path for each in manifest.control], "control")
+    for index, each in enumerate(manifest.distributions):
+        _sorted(list(each.targets), "distributions[{}].targets".format(index))
+    problem = paths_problem(entry.path for _, entry in _entries(manifest))
+    if problem:
+        raise _refused("transport.frames", problem)
+
+
+def _sorted(names: List[str], where: str) -> None:
+    problem = paths_problem(names)
+    if problem:
+        raise _refused(where, problem)
+    for index in range(1, len(names)):
+        if names[index] < names[index - 1]:
+            raise _refused("{}[{}]".format(where, index), "{!r} is not sorted".format(names[index]))
+
+
+def _check_targets(manifest: Manifest) -> None:
+    if not manifest.targets:
+        raise _refused("targets", "there is none")
+    distributions = {each.filename: each for each in manifest.distributions}
+    control = {each.path for each in manifest.control}
+    for index, target in enumerate(manifest.targets):
+        where = "targets[{}]".format(index)
+        pip = distributions.get(target.pip)
+        if pip is None or pip.project != "pip":
+            raise _refused(where + ".pip", "{!r} is no distribution of pip within".format(target.pip))
+        if target.decoder is not None and not (target.decoder.startswith(DECODERS) and target.decoder in control):
+            raise _refused(where + ".decoder", "{} is no decoder within".format(ascii(target.decoder)))
+        if not target.platforms or len(set(target.platforms)) != len(target.platforms):
+            raise _refused(where + ".platforms", "it is empty, or has a platform twice")
+
+
+def _check_distributions(manifest: Manifest) -> None:
+    names = {target.name for target in manifest.targets}
+    for index, each in enumerate(manifest.distributions):
+        where = "distributions[{}]".format(index)
+        for position, target in enumerate(each.targets):
+            if target not in names:
+                raise _refused("{}.targets[{}]".format(where, position), "{!r} is no target of the bundle".format(target))
+        if not each.targets and not each.bootstrap:
+            raise _refused(where + ".targets", "no target needs it")
+        if re.sub(r"[-_.]+", "-", each.filename.split("-")[0]).lower() != each.project:
+            raise _refused(where + ".project", "{!r} is not the project of {!r}".format(each.project, each.filename))
+
+
+def _check_files(manifest: Manifest) -> None:
+    wanted = {README} | {lock_entry(target.name, name) for target in manifest.targets for name in LOCK_FILES}
+    _same_names({each.path for each in manifest.files}, wanted, "files")
+
+
+def _check_control(manifest: Manifest) -> None:
+    for index, each in enumerate(manifest.control):
+        if not _is_control_path(each.path):
+            raise _refused("control[{}].path".format(index), "{!r} has no place in the control part".format(each.path))
+
+
+def _is_control_path(path: str) -> bool:
+    if path == MAIN:
+        return True
+    folder, _, name = path.partition("/")
+    ending = {DECODERS: ".whl", RUNTIME: ".py"}.get(folder + "/")
+    return ending is not None and name.endswith(ending) and "/" not in name
+
+
+def _check_entries(manifest: Manifest) -> None:
+    """Each distribution and each file has its one entry; the pool is numbered; nothing else is there."""
+    sizes: Dict[str, Optional[int]] = {each.path: each.size for each in manifest.files}
+    for each in manifest.distributions:
+        if manifest.mode == PLAIN:
+            sizes[wheel_entry(each.filename)] = each.size
+        else:
+            sizes[skeleton_entry(each.filename)] = None  # a skeleton's size is its own
+    pieces = 0
+    found: Set[str] = set()
+    for where, entry in _entries(manifest):
+        if manifest.mode == DENSE and entry.path == pool_entry(pieces):
+            pieces += 1
+            continue
+        if entry.path not in sizes:
+            raise _refused(where, "{!r} has no place in the payload".format(entry.path))
+        if sizes[entry.path] not in (None, entry.size):
+            raise _refused(where + "[1]", "the size of {!r} is {}".format(entry.path, sizes[entry.path]))
+        found.add(entry.path)
+    _same_names(found, set(sizes), "transport.frames")
+
+
+def _entries(manifest: Manifest) -> List[Tuple[str, Entry]]:
+    """Each entry with its address, in file order."""
+    return [
+        ("transport.frames[{}].entries[{}]".format(number, index), entry)
+        for number, frame in enumerate(manifest.frames)
+        for index, entry in enumerate(frame.entries)
+    ]
+
+
+def _check_frames(manifest: Manifest) -> None:
+    for number, frame in enumerate(manifest.frames):
+        where = "transport.frames[{}]".format(number)
+        chunks = -(-frame.size // CHUNK_SIZE)
+        if not frame.size or len(frame.chunks) != chunks:
+            raise _refused(where + ".chunks", "there are {} for {} bytes".format(len(frame.chunks), frame.size))
+        tar_size = sum(tar_entry_size(manifest.root + entry.path, entry.size) for entry in frame.entries)
+        if number == len(manifest.frames) - 1:
+            tar_size += len(TAR_END)
+        if frame.tar_size != tar_size:
+            raise _refused(where + ".tar_size", "it is {}, the entries make {}".format(frame.tar_size, tar_size))
+
+
+def _same_names(found: Set[str], wanted: Set[str], where: str) -> None:
+    missing, foreign = sorted(wanted - found), sorted(found - wanted)
+    if missing:
+        raise _refused(where, "{!r} is missing".format(missing[0]))
+    if foreign:
+        raise _refused(where, "{!r} has no place here".format(foreign[0]))
+
+
+def _refused(where: str, why: str) -> BundleRefused:
+    return BundleRefused(
+        "The bundle's manifest: {}{}.".format(where + ": " if where else "", why),
+        hint="The manifest is not as the format asks. Ask the sender to pack the bundle again.",
+    )
