@@ -1,0 +1,332 @@
+r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen value.
+
+::
+
+    bundle: acme-web                       # a name that is good as a file name
+    version: "2026.11"                     # a string: quoted
+    requirements:                          # at least one
+      - requirements.in                    # a file
+      - uvicorn[standard]>=0.30            # a requirement
+      - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
+    constraints: [constraints.txt]         # files; optional
+    targets: [cp312-manylinux_2_28_x86_64, cp312-win_amd64]
+    index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
+    sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
+
+Which strings under ``requirements`` are files? Those that end in ``.txt``, ``.in`` or ``.toml``, and those that hold a ``/`` or ``\`` and
+no ``@``. All others are requirements as PEP 508 has them. A string that could be both, because a file of exactly that name lies beside the
+spec, is refused: guessing would send a file's name to the index as if it were a project.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from wheelhouse_builder.document import Page, instead, listed
+from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.runtime import layout
+
+FILE_NAME = "wheelhouse.yaml"
+DEFAULT_INDEX = "https://pypi.org/simple"
+
+KEYS = ("bundle", "version", "requirements", "constraints", "targets", "index", "sign")
+REQUIRED_KEYS = {
+    "bundle": "bundle: acme-web",
+    "version": 'version: "2026.11"',
+    "requirements": "requirements: [requirements.in]",
+    "targets": "targets: [cp312-manylinux_2_28_x86_64]",
+}
+PYPROJECT_KEYS = ("pyproject", "extras", "groups")
+CREDENTIAL_KEYS = ("user_variable", "password_variable")
+INDEX_KEYS = ("url", *CREDENTIAL_KEYS)
+SIGN_KEYS = ("key",)
+
+_FILE_SUFFIXES = (".txt", ".in", ".toml")
+_PORTABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,98}[A-Za-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HINT = "mend the lines named above; `wheelhouse init --help` shows a complete example"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pyproject:
+    """The dependencies of a ``pyproject.toml``, and those of some of its extras and dependency groups (PEP 621, PEP 735)."""
+
+    path: Path
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Index:
+    """Where distributions are found, and the names of the environment variables that hold the credentials for it."""
+
+    url: str = DEFAULT_INDEX
+    user_variable: str | None = None
+    password_variable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What to bundle, for which targets. All paths are absolute."""
+
+    path: Path
+    """Where it was read from."""
+    name: str
+    version: str
+    requirement_files: tuple[Path, ...]
+    requirements: tuple[Requirement, ...]
+    """Those that were written into the spec itself."""
+    pyprojects: tuple[Pyproject, ...]
+    constraints: tuple[Path, ...]
+    targets: tuple[Target, ...]
+    """In the order in which they were written; no two alike."""
+    index: Index
+    key: Path | None
+    """The private key to sign with; None: the default one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the spec, and so its locks, lie."""
+        return self.path.parent
+
+
+def read_spec(path: Path) -> Spec:
+    """Read the spec at ``path``.
+
+    Raises SpecError with every problem of the file, each with its line, its column and what would be right.
+    """
+    page = Page(path, hint=_HINT, missing="`wheelhouse init` writes one, or give the path of yours")
+    top = page.mapping(page.top(), "", KEYS, REQUIRED_KEYS)
+    written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
+    page.fail_if_bad()
+    files, inline, pyprojects = _sorted_out(written["requirements"])
+    return Spec(
+        path=path.absolute(),
+        name=written["bundle"],
+        version=written["version"],
+        requirement_files=files,
+        requirements=inline,
+        pyprojects=pyprojects,
+        constraints=tuple(written.get("constraints", ())),
+        targets=tuple(written["targets"]),
+        index=written.get("index") or Index(),
+        key=written.get("sign"),
+    )
+
+
+def name_problem(text: str) -> str | None:
+    """Why ``text`` cannot be part of the bundle's file name on every platform, or None."""
+    if not _PORTABLE.fullmatch(text):
+        return (
+            f"{text!r} cannot be part of a file name everywhere: use letters, digits and . _ + - only,"
+            " begin and end with a letter or digit, at most 100 characters"
+        )
+    problem = layout.path_problem(text)
+    return f"{text!r} {problem}" if problem else None
+
+
+def _name(page: Page, node: yaml.Node, where: str) -> str | None:
+    text = page.string(node, where)
+    problem = name_problem(text) if text is not None else None
+    if problem:
+        page.problem(node, f"{where}: {problem}")
+    return text
+
+
+def _bundle(page: Page, node: yaml.Node) -> str | None:
+    return _name(page, node, "bundle")
+
+
+def _version(page: Page, node: yaml.Node) -> str | None:
+    return _name(page, node, "version")
+
+
+def _requirements(page: Page, node: yaml.Node) -> list[Path | Requirement | Pyproject]:
+    """What the list ``requirements`` asks for, in its order."""
+    found = []
+    for item, where in page.items(node, "requirements"):
+        one = _pyproject(page, item, where) if isinstance(item, yaml.MappingNode) else _requirement(page, item, where)
+        if one is not None:
+            found.append(one)
+    if isinstance(node, yaml.SequenceNode) and not node.value:
+        page.problem(node, f"requirements: must not be empty: add '{REQUIRED_KEYS['requirements']}'")
+    return found
+
+
+def _requirement(page: Page, node: yaml.Node, where: str) -> Path | Requirement | Pyproject | None:
+    """A string of the list: a file, or a requirement (the module's docstring says which is which)."""
+    text = page.string(node, where)
+    if text is None:
+        return None
+    if _is_file_name(text):
+        path = page.file(node, where, text)
+        return Pyproject(path=path) if path.suffix == ".toml" else path
+    if page.resolve(text).is_file():
+        page.problem(node, f"{where}: {text!r} is a file here and could be a project of the index: write './{text}' for the file")
+        return None
+    return _inline(page, node, where, text)
+
+
+def _is_file_name(text: str) -> bool:
+    return text.endswith(_FILE_SUFFIXES) or (("/" in text or "\\" in text) and "@" not in text)
+
+
+def _inline(page: Page, node: yaml.Node, where: str, text: str) -> Requirement | None:
+    if text.startswith("-"):
+        page.problem(node, f"{where}: {text!r} is an option of pip: give the file's path alone, or put the line into a requirements file")
+        return None
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        page.problem(node, f"{where}: {text!r} is not a requirement: {reason}; right would be 'fastapi[standard]>=0.110'")
+        return None
+
+
+def _pyproject(page: Page, node: yaml.Node, where: str) -> Pyproject | None:
+    """A ``pyproject.toml``, whose extras and groups must be in it."""
+    values = page.mapping(node, where, PYPROJECT_KEYS, {"pyproject": "pyproject: pyproject.toml"})
+    text = page.string(values["pyproject"], f"{where}.pyproject") if "pyproject" in values else None
+    if text is None:
+        return None
+    path = page.file(values["pyproject"], f"{where}.pyproject", text)
+    document = _toml(page, values["pyproject"], f"{where}.pyproject", path)
+    chosen = {}
+    for key, table in (("extras", _dig(document, "project", "optional-dependencies")), ("groups", _dig(document, "dependency-groups"))):
+        names = page.strings(values[key], f"{where}.{key}") if key in values else ()
+        chosen[key] = tuple(_named(page, names, table, f"{key} of {path}"))
+    return Pyproject(path=path, extras=chosen["extras"], groups=chosen["groups"])
+
+
+def _named(page: Page, names: Iterable[tuple[yaml.Node, str, str]], table: dict[str, Any] | None, what: str) -> Iterator[str]:
+    """Those of ``names`` that ``table`` holds; others are problems, unless the table could not be read at all."""
+    known = {canonicalize_name(key): key for key in table or ()}
+    for node, where, text in names:
+        if table is not None and canonicalize_name(text) not in known:
+            page.problem(node, f"{where}: {text!r} is not among the {what}{instead(text, tuple(known.values()))}")
+        yield text
+
+
+def _toml(page: Page, node: yaml.Node, where: str, path: Path) -> dict[str, Any] | None:
+    """The TOML document at ``path``; one that is not TOML is a problem, one that is not there already was one."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        page.problem(node, f"{where}: {path} is not TOML: {error}")
+    except OSError:
+        pass
+    return None
+
+
+def _dig(document: dict[str, Any] | None, *keys: str) -> dict[str, Any] | None:
+    """A table within ``document``, empty where it is missing; None when there is no document."""
+    if document is None:
+        return None
+    table: Any = document
+    for key in keys:
+        table = table.get(key, {}) if isinstance(table, dict) else {}
+    return table if isinstance(table, dict) else {}
+
+
+def _constraints(page: Page, node: yaml.Node) -> list[Path]:
+    return [page.file(item, where, text) for item, where, text in page.strings(node, "constraints")]
+
+
+def _targets(page: Page, node: yaml.Node) -> list[Target]:
+    """The targets, each once."""
+    found: dict[str, tuple[Target, int]] = {}
+    for item, where, text in page.strings(node, "targets"):
+        try:
+            target = Target.parse(text)
+        except SpecError as error:
+            page.problem(item, f"{where}: {'; '.join(error.problems)}")
+            continue
+        if target.name in found:
+            page.problem(
+                item, f"{where}: {target.name} stands here again, it was already given in line {found[target.name][1]}: keep one of them"
+            )
+        else:
+            found[target.name] = (target, item.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode) and not node.value:
+        page.problem(node, f"targets: must not be empty: add '{REQUIRED_KEYS['targets']}'")
+    return [target for target, _ in found.values()]
+
+
+def _index(page: Page, node: yaml.Node) -> Index | None:
+    """The index: a URL, or a mapping when it asks for a user and a password."""
+    if not isinstance(node, yaml.MappingNode):
+        url = page.string(node, "index")
+        return Index(url=_url(page, node, "index", url)) if url is not None else None
+    values = page.mapping(node, "index", INDEX_KEYS, {"url": f"url: {DEFAULT_INDEX}"})
+    url = page.string(values["url"], "index.url") if "url" in values else None
+    variables = {key: _variable(page, values[key], f"index.{key}") for key in CREDENTIAL_KEYS if key in values}
+    if len(variables) == 1:
+        page.problem(node, f"index: {listed(CREDENTIAL_KEYS)} come together: add the other one")
+    return Index(url=_url(page, values["url"], "index.url", url), **variables) if url is not None else None
+
+
+def _url(page: Page, node: yaml.Node, where: str, text: str) -> str:
+    """A URL without credentials: neither the spec nor an error message of it is a place for a secret."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http", "file"} or (parts.scheme != "file" and not parts.hostname):
+        page.problem(node, f"{where}: must be a URL such as {DEFAULT_INDEX}")
+    elif "@" in parts.netloc:
+        page.problem(
+            node,
+            f"{where}: must not hold credentials: name environment variables with"
+            " {url: …, user_variable: …, password_variable: …}, or use ~/.netrc",
+        )
+    return text.rstrip("/")
+
+
+def _variable(page: Page, node: yaml.Node, where: str) -> str | None:
+    text = page.string(node, where)
+    if text is not None and not _VARIABLE.fullmatch(text):
+        page.problem(node, f"{where}: must be the name of an environment variable, such as INDEX_PASSWORD, never the secret itself")
+    return text
+
+
+def _sign(page: Page, node: yaml.Node) -> Path | None:
+    """The private key. It may come into being after the spec, so that it is missing is told later."""
+    values = page.mapping(node, "sign", SIGN_KEYS, {"key": "key: ~/.config/wheelhouse/id_ed25519"})
+    text = page.string(values["key"], "sign.key") if "key" in values else None
+    return page.resolve(text) if text is not None else None
+
+
+_SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
+    "bundle": _bundle,
+    "version": _version,
+    "requirements": _requirements,
+    "constraints": _constraints,
+    "targets": _targets,
+    "index": _index,
+    "sign": _sign,
+}
+
+
+def _sorted_out(
+    written: Iterable[Path | Requirement | Pyproject],
+) -> tuple[tuple[Path, ...], tuple[Requirement, ...], tuple[Pyproject, ...]]:
+    files: list[Path] = []
+    inline: list[Requirement] = []
+    pyprojects: list[Pyproject] = []
+    for one in written:
+        match one:
+            case Path():
+                files.append(one)
+            case Requirement():
+                inline.append(one)
+            case Pyproject():
+                pyprojects.append(one)
+    return tuple(files), tuple(inline), tuple(pyprojects)
