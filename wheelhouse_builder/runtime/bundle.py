@@ -1,0 +1,357 @@
+"""Reading a bundle: opened once, believed only as far as it is signed.
+
+:func:`verify` is the only way to a :class:`VerifiedBundle`, and nothing unpacks or installs from anything else.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import struct
+import threading
+import time
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from . import ed25519, sshsig
+from .control import END_SIZE, control_size, decode_control
+from .errors import BundleRefused, EnvironmentFailure, SignatureRefused
+from .layout import (
+    CHUNK_SIZE,
+    MANIFEST,
+    MAX_MANIFEST_SIZE,
+    MAX_SIGNATURES,
+    NAMESPACE,
+    SIGNATURES,
+    SKIPPABLE_HEADER_SIZE,
+    SKIPPABLE_MAGIC,
+)
+from .manifest import Manifest, content_digest, parse_manifest
+from .sshsig import Sshsig
+from .trust import AllowedSigners, Signer
+
+Progress = Callable[[int, int], None]
+"""Told after each chunk: bytes of the payload that were checked, and bytes in all."""
+
+_SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""O_NONBLOCK: a named pipe in the bundle's place must not keep us waiting; O_BINARY: Windows."""
+_SAYS_NOTHING = "The file is cut off, was changed, or is no bundle. Copy it again and compare its SHA-256 with the sender's."
+
+
+class Bundle(NamedTuple):
+    """What a file says of itself. **Nothing of it is verified**: good for a look, never for an installation."""
+
+    path: str
+    size: int
+    """Bytes of the whole file."""
+    manifest: Manifest
+    digest: str
+    """Content digest: the bundle's identity."""
+    control: Dict[str, bytes]
+    """Members of the control part, by name."""
+    claims: Tuple[str, ...]
+    """Fingerprints of the keys that the signatures name."""
+
+
+class VerifiedBundle:
+    """A bundle whose manifest is signed by a trusted key, with its file held open. Made by :func:`verify` alone."""
+
+    def __init__(self, opened: "_Opened", manifest: Manifest, signers: Tuple[Signer, ...]) -> None:
+        self.manifest = manifest
+        self.digest = content_digest(manifest.document)
+        """Content digest: the bundle's identity."""
+        self.signers = signers
+        """Whose good signatures it carries; at least one."""
+        self.control = opened.control
+        """Members of the control part, by name; each is named by the manifest or is the manifest or a signature."""
+        self.frame_offsets = _frame_offsets(manifest)
+        """Where in the file each frame of the payload begins."""
+        self.path = opened.file.path
+        self.size = opened.file.size
+        """Bytes of the whole file."""
+        self._file = opened.file
+
+    def chunks(self, frame: int) -> Iterator[bytes]:
+        """The compressed bytes of a frame, at most 4 MiB at a time, none before its digest was found right (check 6).
+
+        Raises BundleRefused at the first chunk that is not the signed one. May run in several threads at once.
+        """
+        size = self.manifest.frames[frame].size
+        for index, digest in enumerate(self.manifest.frames[frame].chunks):
+            start = index * CHUNK_SIZE
+            offset = self.frame_offsets[frame] + start
+            data = self._file.read(offset, min(CHUNK_SIZE, size - start))
+            if hashlib.sha256(data).hexdigest() != digest:
+                raise BundleRefused(
+                    "{}: {} bytes from byte {} on are not what was signed.".format(self.path, len(data), offset),
+                    hint="The file was damaged or changed on its way. Copy it again.",
+                )
+            yield data
+
+    def close(self) -> None:
+        """Close the file; no chunk can be read any more."""
+        self._file.close()
+
+    def __enter__(self) -> "VerifiedBundle":  # noqa: PYI034 - typing.Self is not in Python 3.6
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def verify(
+    path: str, signers: AllowedSigners, progress: Optional[Progress] = None, *, payload: bool = True, now: Optional[float] = None
+) -> VerifiedBundle:
+    """The bundle at ``path``, after these checks (FORMAT.md, section 8), in this order.
+
+    1. The file is opened once; end record, skippable header and control part agree; every length is capped before it is read.
+    2. Signatures over the exact manifest bytes: a trusted key, the right namespace, an allowed algorithm.
+    3. The manifest parses strictly; its version is known; the control part's files are those that it names.
+    4. Policy: version 1 carries none; the number is kept.
+    5. The payload's size is the sum of the frames; nothing stands between or after.
+    6. The digest of each chunk, before it is decompressed. With ``payload=False`` the reader makes this check as it goes:
+       :meth:`VerifiedBundle.chunks` yields nothing unchecked.
+
+    ``now`` is the time at which trust must hold, in seconds since 1970; by default this host's clock.
+    Raises BundleRefused, SignatureRefused, or EnvironmentFailure when the file cannot be opened or read.
+    """
+    opened = _open(path)  # 1
+    try:
+        found = _check_signatures(opened.control, signers, time.time() if now is None else now)  # 2
+        manifest = _read_manifest(opened.control)  # 3
+        # 4: nothing to ask in version 1
+        _check_payload_size(manifest, opened)  # 5
+        bundle = VerifiedBundle(opened, manifest, found)
+        if payload:
+            _check_payload(bundle, progress)  # 6
+    except BaseException:
+        opened.file.close()
+        raise
+    return bundle
+
+
+def open_bundle(path: str) -> Bundle:
+    """What the file at ``path`` says of itself, after checks 1, 3 and 5 of :func:`verify`: **unverified**.
+
+    Raises BundleRefused, SignatureRefused for a malformed signature, or EnvironmentFailure.
+    """
+    opened = _open(path)
+    try:
+        manifest = _read_manifest(opened.control)
+        _check_payload_size(manifest, opened)
+        claims = tuple(sshsig.fingerprint(each.public_key) for each in _read_signatures(opened.control))
+    finally:
+        opened.file.close()
+    return Bundle(path, opened.file.size, manifest, content_digest(manifest.document), opened.control, claims)
+
+
+# Check 1: the file
+
+
+class _File:
+    """A regular file, opened once; each read names its place."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            descriptor = os.open(path, _OPEN_FLAGS)
+        except (OSError, ValueError) as error:  # ValueError: NUL in the path
+            raise _cannot("open", path, error) from None
+        try:
+            self.size = _regular_size(path, descriptor)
+            self._raw = os.fdopen(descriptor, "rb", buffering=0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes from ``offset`` on; the caller has capped the length."""
+        parts: List[bytes] = []
+        with self._lock:
+            try:
+                self._raw.seek(offset)
+                while length:
+                    part = self._raw.read(length)
+                    if not part:
+                        raise BundleRefused("{} became shorter while it was read.".format(self.path), hint="Copy it again.")
+                    parts.append(part)
+                    length -= len(part)
+            except OSError as error:
+                raise _cannot("read", self.path, error) from None
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._raw.close()
+
+
+def _regular_size(path: str, descriptor: int) -> int:
+    """The size in bytes of the open file, which must be a regular one."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleRefused("{} is not a regular file.".format(path), hint="Name the bundle itself, usually NAME-VERSION.whb.")
+    return status.st_size
+
+
+class _Opened(NamedTuple):
+    """A file that is built like a bundle (check 1)."""
+
+    file: _File
+    payload_size: int
+    control: Dict[str, bytes]
+
+
+def _open(path: str) -> _Opened:
+    file = _File(path)
+    try:
+        payload_size, control = _read_control(file)
+    except BaseException:
+        file.close()
+        raise
+    return _Opened(file, payload_size, control)
+
+
+def _read_control(file: _File) -> Tuple[int, Dict[str, bytes]]:
+    """The payload's size, from where the control part begins, and the control part's members."""
+    if file.size < SKIPPABLE_HEADER_SIZE + END_SIZE:
+        raise _no_bundle(file.path, "it is too short")
+    size = control_size(file.read(file.size - END_SIZE, END_SIZE))
+    payload_size = file.size - size - SKIPPABLE_HEADER_SIZE
+    if payload_size < 0:
+        raise _no_bundle(file.path, "its end record tells of more than the file holds")
+    data = file.read(payload_size, SKIPPABLE_HEADER_SIZE + size)
+    if data[:SKIPPABLE_HEADER_SIZE] != SKIPPABLE_MAGIC + struct.pack("<I", size):
+        raise _no_bundle(file.path, "its control part does not begin where its end record says")
+    return payload_size, decode_control(data[SKIPPABLE_HEADER_SIZE:])
+
+
+def _no_bundle(path: str, why: str) -> BundleRefused:
+    return BundleRefused("{} is no bundle: {}.".format(path, why), hint=_SAYS_NOTHING)
+
+
+def _cannot(verb: str, path: str, error: Exception) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        "Cannot {} {}: {}.".format(verb, path, getattr(error, "strerror", None) or error),
+        hint="Is it there, may you read it, and is the medium sound?",
+    )
+
+
+# Check 2: the signatures
+
+
+def _check_signatures(control: Dict[str, bytes], signers: AllowedSigners, now: float) -> Tuple[Signer, ...]:
+    """The trusted signers of the manifest's bytes: all must be good, and one must be there."""
+    message = _manifest_bytes(control)
+    good: List[Signer] = []
+    ignored: List[str] = []
+    for each in _read_signatures(control):
+        signer = signers.trusts(each.public_key, NAMESPACE, now)
+        if signer is None:
+            ignored.append(
+                "It is signed by {}, which {}.".format(
+                    sshsig.fingerprint(each.public_key), signers.why_not(each.public_key, NAMESPACE, now)
+                )
+            )
+            continue
+        _require_good(each, signer, message)
+        good.append(signer)
+    if not good:
+        raise SignatureRefused(
+            "The bundle has no good signature by a trusted key.",
+            *(ignored or ["It is not signed."]),
+            hint="Ask the sender, by another path than the bundle's, for the fingerprint of the key that signs. Trust it only then.",
+        )
+    return tuple(good)
+
+
+def _read_signatures(control: Dict[str, bytes]) -> List[Sshsig]:
+    """All signatures, well-formed, each under the name that its key gives it."""
+    names = [name for name in control if name.startswith(SIGNATURES)]
+    if len(names) > MAX_SIGNATURES:
+        raise _bad_member("the bundle has {} signatures, {} are allowed".format(len(names), MAX_SIGNATURES))
+    found = []
+    for name in names:
+        if not _SIGNATURE_NAME.fullmatch(name):
+            raise _bad_member("{} is not named as a signature is".format(name))
+        signature = sshsig.parse(control[name])
+        if sshsig.member_name(signature.public_key) != name:
+            raise _bad_member("{} holds a signature by another key than its name says".format(name))
+        found.append(signature)
+    return found
+
+
+def _require_good(signature: Sshsig, signer: Signer, message: bytes) -> None:
+    if signature.namespace != NAMESPACE:
+        raise _bad_signature(signer, "is for {}, not for {!r}".format(ascii(signature.namespace[:80]), NAMESPACE))
+    data = sshsig.signed_data(message, signature.namespace)
+    if not ed25519.verify(signature.public_key, data, signature.signature):
+        raise _bad_signature(signer, "is wrong: the manifest is not what was signed")
+
+
+def _bad_signature(signer: Signer, why: str) -> SignatureRefused:
+    return SignatureRefused(
+        "The signature by {} ({}) {}.".format(signer.principal, signer.fingerprint, why),
+        hint="The bundle was damaged or changed on its way. Copy it again; if it stays so, tell the sender.",
+    )
+
+
+def _bad_member(why: str) -> SignatureRefused:
+    return SignatureRefused("{}.".format(why[0].upper() + why[1:]), hint=_SAYS_NOTHING)
+
+
+# Checks 3, 5 and 6: the manifest, and that the file is what it names
+
+
+def _manifest_bytes(control: Dict[str, bytes]) -> bytes:
+    if MANIFEST not in control:
+        raise BundleRefused("The bundle has no {}.".format(MANIFEST), hint=_SAYS_NOTHING)
+    data = control[MANIFEST]
+    if len(data) > MAX_MANIFEST_SIZE:
+        raise BundleRefused("The manifest has {} bytes, {} are allowed.".format(len(data), MAX_MANIFEST_SIZE), hint=_SAYS_NOTHING)
+    return data
+
+
+def _read_manifest(control: Dict[str, bytes]) -> Manifest:
+    manifest = parse_manifest(_manifest_bytes(control))
+    named = {each.path: (each.size, each.sha256) for each in manifest.control}
+    found = {
+        name: (len(content), hashlib.sha256(content).hexdigest())
+        for name, content in control.items()
+        if name != MANIFEST and not name.startswith(SIGNATURES)
+    }
+    problems = ["The control part lacks {}.".format(name) for name in sorted(set(named) - set(found))]
+    problems += ["The control part holds {}, which the manifest does not name.".format(name) for name in sorted(set(found) - set(named))]
+    problems += [
+        "{} in the control part is not what the manifest names.".format(name)
+        for name in sorted(set(found) & set(named))
+        if found[name] != named[name]
+    ]
+    if problems:
+        raise BundleRefused(*problems, hint="The file was damaged or changed on its way. Copy it again.")
+    return manifest
+
+
+def _check_payload_size(manifest: Manifest, opened: _Opened) -> None:
+    if manifest.payload_size != opened.payload_size:
+        raise BundleRefused(
+            "{}: the payload has {} bytes, the manifest names {}.".format(opened.file.path, opened.payload_size, manifest.payload_size),
+            hint="The file is cut off or was changed. Copy it again.",
+        )
+
+
+def _check_payload(bundle: VerifiedBundle, progress: Optional[Progress]) -> None:
+    done, total = 0, bundle.manifest.payload_size
+    for frame in range(len(bundle.manifest.frames)):
+        for chunk in bundle.chunks(frame):
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
+
+
+def _frame_offsets(manifest: Manifest) -> Tuple[int, ...]:
+    offsets, offset = [], 0
+    for frame in manifest.frames:
+        offsets.append(offset)
+        offset += frame.size
+    return tuple(offsets)
