@@ -78,7 +78,7 @@ class Facts(NamedTuple):
 def deflate(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Turn the pool bytes ``chunks`` into a member's data. The result does not depend on where the chunks end."""
     if method not in METHODS:
-        raise BundleRefused("a skeleton names a method 0x%02x, which this version does not know" % method)
+        raise _refused("a skeleton names a method 0x%02x, which this version does not know" % method)
     if method in (STORED, VERBATIM):
         yield from chunks
         return
@@ -107,21 +107,21 @@ def decode(data: bytes) -> Skeleton:
     """Read a skeleton. Raises BundleRefused for whatever :func:`encode` would not have written."""
     cursor = _Cursor(data)
     if cursor.take(len(MAGIC)) != MAGIC:
-        raise BundleRefused("a skeleton does not begin as one")
+        raise _refused("a skeleton does not begin as one")
     flags, count = cursor.varint(), cursor.varint()
     if flags not in (0, DERIVED_FLAG):
-        raise BundleRefused("a skeleton has flags %d, which this version does not know" % flags)
+        raise _refused("a skeleton has flags %d, which this version does not know" % flags)
     if count > len(data):
-        raise BundleRefused("a skeleton claims %d members, more than it has bytes" % count)
+        raise _refused("a skeleton claims %d members, more than it has bytes" % count)
     lengths = [cursor.varint() for _ in range(count)]
     members = _members(cursor, count)
     lengths.append(cursor.varint())
     literals = tuple(cursor.take(length) for length in lengths)
     skeleton = Skeleton(derived=bool(flags), members=members, literals=literals)
     if encode(skeleton) != data:
-        raise BundleRefused("a skeleton is not encoded in the one way that the format allows, or bytes follow it")
+        raise _refused("a skeleton is not encoded in the one way that the format allows, or bytes follow it")
     if skeleton.derived and without_derived(skeleton) != skeleton:
-        raise BundleRefused("a skeleton's derived fields do not stand as zeros")
+        raise _refused("a skeleton's derived fields do not stand as zeros")
     return skeleton
 
 
@@ -132,7 +132,7 @@ def without_derived(skeleton: Skeleton) -> Skeleton:
     they would be filled in with the same values is not checked: rebuild and compare.
     """
     if len(skeleton.literals) != len(skeleton.members) + 1:
-        raise BundleRefused("a skeleton has %d literals for %d members" % (len(skeleton.literals), len(skeleton.members)))
+        raise _refused("a skeleton has %d literals for %d members" % (len(skeleton.literals), len(skeleton.members)))
     nothing = [Facts(member.method, 0, 0, 0, 0) for member in skeleton.members]
     headers = [_filled_header(literal, facts) for literal, facts in zip(skeleton.literals, nothing)]
     return Skeleton(derived=True, members=skeleton.members, literals=(*headers, _filled_directory(skeleton.literals[-1], nothing)))
@@ -159,7 +159,7 @@ def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer")
     for piece in deflate(member.method, pool.pieces()):
         writer.write(piece)
     if pool.size != member.length:
-        raise BundleRefused("a skeleton needs %d bytes of the pool and there are %d" % (member.length, pool.size))
+        raise _refused("a skeleton needs %d bytes of the pool and there are %d" % (member.length, pool.size))
     facts = Facts(member.method, pool.crc, writer.size - data_offset, pool.size, offset)
     if skeleton.derived:
         writer.rewrite(offset, _filled_header(header, facts))
@@ -193,7 +193,7 @@ class _Writer:
     def write(self, data: bytes) -> None:
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
-            raise BundleRefused("a skeleton yields more than the %d bytes that the manifest gives its wheel" % self._limit)
+            raise _refused("a skeleton yields more than the %d bytes that the manifest gives its wheel" % self._limit)
         self._out.write(data)
 
     def rewrite(self, offset: int, data: bytes) -> None:
@@ -208,16 +208,16 @@ class _Writer:
 def _filled_header(literal: bytes, facts: Facts) -> bytes:
     """A local file header with its derived fields set from ``facts``. Raises BundleRefused when it is not exactly such a header."""
     if len(literal) < _LOCAL.size:
-        raise BundleRefused("a skeleton's literal is shorter than a local file header")
+        raise _refused("a skeleton's literal is shorter than a local file header")
     signature, flags, name, extra = _LOCAL.unpack_from(literal)
     if signature != b"PK\x03\x04" or len(literal) != _LOCAL.size + name + extra or flags & _DATA_DESCRIPTOR:
-        raise BundleRefused("a skeleton's literal is not exactly one local file header without a data descriptor")
+        raise _refused("a skeleton's literal is not exactly one local file header without a data descriptor")
     return _with_facts(literal, _LOCAL_FACTS, facts)
 
 
 def _filled_directory(literal: bytes, members: Sequence[Facts]) -> bytes:
     """The central directory and end record with their derived fields set. Raises BundleRefused when they are not exactly that."""
-    entries = []  # type: List[bytes]
+    entries: List[bytes] = []
     offset = 0
     for facts in members:
         entry = _central_entry(literal, offset)
@@ -226,17 +226,17 @@ def _filled_directory(literal: bytes, members: Sequence[Facts]) -> bytes:
         entries.append(_replaced(entry, _CENTRAL_OFFSET, struct.pack("<L", _without_zip64(facts.offset))))
     end = literal[offset:]
     if len(end) < _END.size or end[:4] != b"PK\x05\x06" or len(end) != _END.size + _END.unpack_from(end)[1]:
-        raise BundleRefused("a skeleton's last literal does not end in exactly one end record")
+        raise _refused("a skeleton's last literal does not end in exactly one end record")
     return b"".join(entries) + end
 
 
 def _central_entry(literal: bytes, offset: int) -> bytes:
     if len(literal) - offset < _CENTRAL.size:
-        raise BundleRefused("a skeleton's central directory is shorter than its members need")
+        raise _refused("a skeleton's central directory is shorter than its members need")
     signature, flags, name, extra, comment = _CENTRAL.unpack_from(literal, offset)
     size = _CENTRAL.size + name + extra + comment
     if signature != b"PK\x01\x02" or flags & _DATA_DESCRIPTOR or len(literal) - offset < size:
-        raise BundleRefused("a skeleton's last literal is not a central directory")
+        raise _refused("a skeleton's last literal is not a central directory")
     return literal[offset : offset + size]
 
 
@@ -250,7 +250,7 @@ def _with_facts(header: bytes, place: int, facts: Facts) -> bytes:
 
 def _without_zip64(number: int) -> int:
     if number > _LARGEST_WITHOUT_ZIP64:
-        raise BundleRefused("a skeleton derives a field of a wheel that would need ZIP64")
+        raise _refused("a skeleton derives a field of a wheel that would need ZIP64")
     return number
 
 
@@ -271,7 +271,7 @@ class _Cursor:
     def take(self, length: int) -> bytes:
         piece = self._data[self._at : self._at + length]
         if len(piece) != length:
-            raise BundleRefused("a skeleton ends in the middle")
+            raise _refused("a skeleton ends in the middle")
         self._at += length
         return piece
 
@@ -283,27 +283,27 @@ class _Cursor:
             number |= (byte & 0x7F) << (7 * place)
             if byte < 0x80 and number <= _LARGEST:
                 return number
-        raise BundleRefused("a skeleton holds a number that is too long")
+        raise _refused("a skeleton holds a number that is too long")
 
 
 def _members(cursor: _Cursor, count: int) -> Tuple[Member, ...]:
     differences = [cursor.varint() for _ in range(count)]
     lengths = [cursor.varint() for _ in range(count)]
     methods = cursor.take(count)
-    members = []  # type: List[Member]
+    members: List[Member] = []
     end = 0
     for difference, length, method in zip(differences, lengths, methods):
         start = end + _unzigzag(difference)
         end = start + length
         if start < 0 or end > _LARGEST or method not in METHODS:
-            raise BundleRefused("a skeleton's member lies outside any pool, or has an unknown method")
+            raise _refused("a skeleton's member lies outside any pool, or has an unknown method")
         members.append(Member(start, length, method))
     return tuple(members)
 
 
 def _start_differences(members: Iterable[Member]) -> List[int]:
     """How far each member's start lies from the end of the member before, zigzag."""
-    differences = []  # type: List[int]
+    differences: List[int] = []
     end = 0
     for member in members:
         differences.append(_zigzag(member.start - end))
@@ -326,3 +326,10 @@ def _zigzag(number: int) -> int:
 
 def _unzigzag(number: int) -> int:
     return number // 2 if number % 2 == 0 else -(number + 1) // 2
+
+
+def _refused(why: str) -> BundleRefused:
+    return BundleRefused(
+        "The payload cannot be read: %s." % why,
+        hint="The signature holds, so the bundle was packed like this: ask its sender to pack it again with the current wheelhouse.",
+    )

@@ -1,0 +1,107 @@
+"""Private directories in which work is done before anyone may see it, and the one step that makes it seen."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from typing import Iterator
+
+from .errors import AlreadyThere, EnvironmentFailure
+
+_PREFIX = ".wheelhouse-"
+_MIB = 1024 * 1024
+
+
+@contextlib.contextmanager
+def staging(directory: str) -> Iterator[str]:
+    """A new directory inside ``directory`` that only this user may enter; it goes away at the end, whatever happens.
+
+    An OSError that escapes becomes an EnvironmentFailure: what is written here may fill the disk.
+    """
+    with disk_failures(directory):
+        path = tempfile.mkdtemp(prefix=_PREFIX, dir=directory)  # mode 0700
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def disk_failures(where: str) -> Iterator[None]:
+    """Tell an OSError from the disk at ``where`` as an EnvironmentFailure."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else where
+        raise EnvironmentFailure("%s: %s." % (place, error.strerror or error), hint=_hint(error, where)) from error
+
+
+def destination(path: str) -> str:
+    """The absolute path of ``path``, where a directory is to be made.
+
+    Raises AlreadyThere when something but an empty directory is there, EnvironmentFailure when its parent is not.
+    """
+    full = os.path.realpath(path)
+    with disk_failures(full):
+        if os.path.lexists(full) and not (os.path.isdir(full) and not os.listdir(full)):
+            raise AlreadyThere(
+                "%s is there already." % full, hint="Name a directory that does not exist yet, or is empty. Nothing was changed."
+            )
+    parent = os.path.dirname(full)
+    if not os.path.isdir(parent):
+        raise EnvironmentFailure("%s is no directory." % parent, hint="Make it first, or name another destination.")
+    return full
+
+
+def require_space(directory: str, size: int) -> None:
+    """Raise EnvironmentFailure unless the disk of ``directory`` has ``size`` bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise EnvironmentFailure(
+            "%s: this needs %d MiB and %d MiB are free." % (directory, -(-size // _MIB), free // _MIB),
+            hint="Free some space, or name a destination on another disk.",
+        )
+
+
+def sync_tree(tree: str) -> None:
+    """Have every file and directory under ``tree`` written to the disk."""
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            with open(os.path.join(folder, name), "rb+") as file:
+                os.fsync(file.fileno())
+        _sync_directory(folder)
+
+
+def publish(tree: str, directory: str) -> None:
+    """Rename ``tree`` to ``directory``, which may be an empty directory, and have that written to the disk.
+
+    Raises AlreadyThere when something came to be there meanwhile.
+    """
+    try:
+        if os.name == "nt" and os.path.isdir(directory):
+            os.rmdir(directory)  # Windows renames over nothing, not over an empty directory
+        os.rename(tree, directory)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise AlreadyThere("%s came to be while this ran." % directory, hint="Name another directory.") from error
+        raise
+    _sync_directory(os.path.dirname(directory))
+
+
+def _sync_directory(path: str) -> None:
+    if os.name == "nt":  # Windows opens no directories
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _hint(error: OSError, where: str) -> str:
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return "The disk of %s is full: free some space, or name a destination on another disk. Nothing was left behind." % where
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "Name a destination that this user may write to. Nothing was left behind."
+    return "Nothing was left behind."
