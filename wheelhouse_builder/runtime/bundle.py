@@ -10,7 +10,7 @@ import stat
 import struct
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import ed25519, sshsig
 from .control import END_SIZE, control_size, decode_control
@@ -26,11 +26,9 @@ from .layout import (
     SKIPPABLE_MAGIC,
 )
 from .manifest import Manifest, content_digest, parse_manifest
+from .progress import NoProgress, Progress
 from .sshsig import Sshsig
 from .trust import AllowedSigners, Signer
-
-Progress = Callable[[int, int], None]
-"""Told after each chunk: bytes of the payload that were checked, and bytes in all."""
 
 _SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -123,7 +121,7 @@ def verify(
         _check_payload_size(manifest, opened)  # 5
         bundle = VerifiedBundle(opened, manifest, found)
         if payload:
-            _check_payload(bundle, progress)  # 6
+            _check_payload(bundle, progress or NoProgress())  # 6
     except BaseException:
         opened.file.close()
         raise
@@ -340,13 +338,11 @@ def _check_payload_size(manifest: Manifest, opened: _Opened) -> None:
         )
 
 
-def _check_payload(bundle: VerifiedBundle, progress: Optional[Progress]) -> None:
-    done, total = 0, bundle.manifest.payload_size
-    for frame in range(len(bundle.manifest.frames)):
-        for chunk in bundle.chunks(frame):
-            done += len(chunk)
-            if progress is not None:
-                progress(done, total)
+def _check_payload(bundle: VerifiedBundle, progress: Progress) -> None:
+    with progress.step("verifying", total=bundle.manifest.payload_size, unit="B") as step:
+        for frame in range(len(bundle.manifest.frames)):
+            for chunk in bundle.chunks(frame):
+                step.advance(len(chunk))
 
 
 def _frame_offsets(manifest: Manifest) -> Tuple[int, ...]:
