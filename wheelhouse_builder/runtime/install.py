@@ -69,7 +69,7 @@ def install(bundle: VerifiedBundle, venv: str, target: ManifestTarget, host: Hos
             with progress.step("installing", total=None):
                 _install_all(python, tree, scratch, target, distributions, pip)
         except BaseException:
-            _undo(path, existed)
+            _undo(path, existed=existed)
             raise
     return Installed(path, python, target.name, len(distributions), _pip_version(distributions, target))
 
@@ -77,7 +77,7 @@ def install(bundle: VerifiedBundle, venv: str, target: ManifestTarget, host: Hos
 def _make_venv(path: str, host: Host) -> str:
     """A virtual environment without pip at ``path``; returns its interpreter."""
     try:
-        import venv
+        import venv  # noqa: PLC0415 # some systems leave it out
     except ImportError as error:
         raise EnvironmentFailure(
             "%s has no module venv (%s)." % (host.executable, error),
@@ -100,8 +100,8 @@ def _install_all(
         requirements += ["-r", _bootstrap_requirements(scratch, pip)]
     wheel = os.path.join(tree, *wheel_entry(target.pip).split("/"))
     environment = _environment(scratch)
-    command = [python, "-I", "-c", _RUN_PIP, wheel] + list(_PIP_INSTALL) + ["--find-links", os.path.join(tree, "wheels")]
-    _run(command + requirements, environment, tree, "pip could not install the distributions of %s." % target.name)
+    command = [python, "-I", "-c", _RUN_PIP, wheel, *_PIP_INSTALL, "--find-links", os.path.join(tree, "wheels"), *requirements]
+    _run(command, environment, tree, "pip could not install the distributions of %s." % target.name)
     check = [python, "-I", "-m", "pip", "check", "--isolated", "--disable-pip-version-check"]
     _run(check, environment, tree, "The distributions of %s do not fit together." % target.name)
 
@@ -150,7 +150,7 @@ def _run(command: List[str], environment: Dict[str, str], directory: str, failur
         )
 
 
-def _undo(path: str, existed: bool) -> None:
+def _undo(path: str, *, existed: bool) -> None:
     """Take away what was made at ``path``; an empty directory that was there stays."""
     shutil.rmtree(path, ignore_errors=True)
     if existed:

@@ -1,0 +1,226 @@
+"""The command line inside the bundle: ``python3 FILE.whb verify``, ``inspect``, ``unpack``, ``install``.
+
+It translates options into one call of :mod:`commands` and the result into text; every error becomes one message and its exit code here.
+"""
+
+import argparse
+import errno
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any, Dict, List, NoReturn, Optional, Sequence, TextIO
+
+from . import commands
+from .errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
+from .progress import NoProgress, Progress, TerminalProgress
+
+_EXAMPLES = """examples:
+  python3 {name} inspect
+  python3 {name} verify --trust allowed_signers
+  python3 {name} verify --trust allowed_signers --deep
+  python3 {name} unpack /srv/wheelhouse --trust allowed_signers
+  python3 {name} unpack /srv/wheelhouse --trust allowed_signers --target all
+  python3 {name} install --venv /opt/app --trust allowed_signers
+
+An allowed_signers file says whom you trust. It must reach you by another path than the bundle.
+Exit codes: 0 done, 2 usage, 9 this host, 10 key or trust file, 11 bundle refused, 12 signature refused,
+13 no target fits, 14 installation failed, 15 destination exists, 130 interrupted, 1 a defect in wheelhouse.
+"""
+
+
+class _Defect(WheelhouseError):
+    """An error that nobody foresaw."""
+
+    name = "internal"
+
+
+class _Interrupted(WheelhouseError):
+    """Somebody pressed Ctrl-C, or the system asked us to end."""
+
+    exit_code = INTERRUPTED
+    name = "interrupted"
+
+
+def main(argv: Sequence[str], bundle: str) -> int:
+    """Run one command on the file ``bundle``; returns the exit code."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(argv, bundle)
+    except BrokenPipeError:  # who read our output, as head does, has what it wanted
+        _close_output()
+        return 0
+    except KeyboardInterrupt:
+        failure: WheelhouseError = _Interrupted("Interrupted.", hint="Nothing was left behind. Run the same command again.")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence
+        if os.environ.get("WHEELHOUSE_DEBUG") == "1":
+            traceback.print_exc()
+        failure = _understood(error)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    _print_failure(failure, to_json="--json" in argv)
+    return failure.exit_code
+
+
+def _run(argv: Sequence[str], bundle: str) -> int:
+    parser = _parser(os.path.basename(bundle))
+    options = parser.parse_args(list(argv))
+    if options.command is None:
+        _print(sys.stderr, parser.format_help())
+        return UsageError.exit_code
+    report = options.run(options, bundle, _progress(options))
+    report["reader"] = "bundle"
+    if options.json:
+        _print(sys.stdout, _as_json(report))
+    elif not options.quiet:
+        _print(sys.stdout, commands.render(report))
+        if options.command == "verify":
+            _print(sys.stderr, "note: %s\n" % commands.SELF_VOUCHING)
+    return 0
+
+
+def _run_inspect(_options: argparse.Namespace, bundle: str, _told: Progress) -> commands.Report:
+    return commands.run_inspect(bundle)
+
+
+def _run_verify(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
+    return commands.run_verify(bundle, options.trust, deep=options.deep, progress=progress)
+
+
+def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
+    return commands.run_unpack(bundle, options.directory, options.trust, targets=options.target, progress=progress)
+
+
+def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
+    return commands.run_install(bundle, options.venv, options.trust, target=options.target, progress=progress)
+
+
+# Options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Whose complaints are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError("%s." % (message[:1].upper() + message[1:]), hint="See: %s --help" % self.prog)
+
+
+def _parser(name: str) -> _Parser:
+    examples = _EXAMPLES.format(name=name)
+    parser = _new_parser(
+        None, "python3 %s" % name, "Verify and install this bundle. Needs no network and nothing but Python 3.6.", examples
+    )
+    parser.set_defaults(command=None)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def add(command: str, help_text: str, run: Any) -> argparse.ArgumentParser:
+        added = _new_parser(subparsers, command, help_text, _examples_of(command, examples))
+        added.set_defaults(run=run)
+        added.add_argument("--json", action="store_true", help="print one JSON document on standard output, errors too")
+        added.add_argument("--quiet", action="store_true", help="print nothing but errors")
+        return added
+
+    add("inspect", "Show what the bundle says of itself; verifies nothing.", _run_inspect)
+    verify = add("verify", "Check the signature and every byte.", _run_verify)
+    _add_trust(verify)
+    verify.add_argument("--deep", action="store_true", help="also rebuild and check each wheel, in the temporary directory")
+    unpack = add("unpack", "Write the wheels and the locks to a directory.", _run_unpack)
+    _add_trust(unpack)
+    unpack.add_argument("directory", metavar="DIR", help="must not exist, or be empty")
+    unpack.add_argument(
+        "--target",
+        metavar="TARGET",
+        action="append",
+        default=[],
+        help="may be given several times; all: every target; default: the one that fits this Python best",
+    )
+    install = add("install", "Make a virtual environment and install into it.", _run_install)
+    _add_trust(install)
+    install.add_argument("--venv", metavar="DIR", required=True, help="must not exist, or be empty")
+    install.add_argument("--target", metavar="TARGET", help="default: the one that fits this Python best")
+    return parser
+
+
+def _new_parser(subparsers: Any, name: str, description: str, epilog: str) -> _Parser:
+    settings: Dict[str, Any] = {"description": description, "epilog": epilog, "allow_abbrev": False}
+    settings["formatter_class"] = argparse.RawDescriptionHelpFormatter
+    if subparsers is None:
+        return _Parser(prog=name, **settings)
+    added: _Parser = subparsers.add_parser(name, help=description, **settings)
+    return added
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        metavar="ALLOWED_SIGNERS",
+        required=True,
+        help="whom you trust: an OpenSSH allowed_signers file that came by another path",
+    )
+
+
+def _examples_of(command: str, examples: str) -> str:
+    """The examples of one command."""
+    lines = examples.splitlines()
+    return "\n".join([lines[0]] + [line for line in lines[1:] if " %s" % command in line and line.startswith("  ")])
+
+
+# Output
+
+
+def _progress(options: argparse.Namespace) -> Progress:
+    if options.quiet or sys.stderr is None or not sys.stderr.isatty() or os.name == "nt":
+        return NoProgress()
+    return TerminalProgress(sys.stderr)
+
+
+def _understood(error: Exception) -> WheelhouseError:
+    """``error`` as one that a user can understand."""
+    if isinstance(error, WheelhouseError):
+        return error
+    if isinstance(error, MemoryError):
+        return EnvironmentFailure("This host has not enough memory for it.", hint="Free some, or raise the limit (ulimit -v).")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE):
+        place = "%s: " % error.filename if error.filename else ""
+        return EnvironmentFailure("%s%s." % (place, error.strerror), hint="Mend that on this host and run the same command again.")
+    return _Defect(
+        "This is a defect in wheelhouse: %s: %s" % (type(error).__name__, error),
+        hint="Please report it, with what WHEELHOUSE_DEBUG=1 prints.",
+    )
+
+
+def _print_failure(failure: WheelhouseError, *, to_json: bool) -> None:
+    try:
+        if to_json:
+            told = {"name": failure.name, "exit_code": failure.exit_code, "problems": list(failure.problems), "hint": failure.hint}
+            _print(sys.stdout, _as_json({"error": told}))
+            return
+        lines: List[str] = ["error: %s" % problem for problem in failure.problems]
+        lines += ["hint: %s" % failure.hint] if failure.hint else []
+        _print(sys.stderr, "".join("%s\n" % line for line in lines))
+    except BrokenPipeError:
+        _close_output()
+
+
+def _as_json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _print(stream: Optional[TextIO], text: str) -> None:
+    """Write ``text``; what the stream's encoding lacks (Python 3.6 in the C locale) is escaped."""
+    if stream is None:
+        return
+    encoding = stream.encoding or "ascii"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _close_output() -> None:
+    """Python flushes once more at its end, and would complain then."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    """End on SIGTERM as on Ctrl-C, so that nothing half-written stays."""
+    raise KeyboardInterrupt
