@@ -1,0 +1,133 @@
+"""Pack: wheels and locks → one signed bundle, as FORMAT.md in this directory describes it.
+
+``Contents`` are taken apart into members (members.py), laid out so that what resembles stands together (pool.py), compressed
+frame by frame (frames.py, payload.py), described (document.py) and signed (container.py). Nothing is seen at the destination before the
+whole file has been verified with the code of the far side.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelhouse_builder.adapters.keys import Signer
+from wheelhouse_builder.errors import EnvironmentFailure, UsageError
+from wheelhouse_builder.pack.container import control_members, prove, seal
+from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.crew import Crew
+from wheelhouse_builder.pack.document import manifest
+from wheelhouse_builder.pack.effort import EFFORTS, effort_named
+from wheelhouse_builder.pack.locks import lock_files
+from wheelhouse_builder.pack.payload import Workshop, dense_payload, plain_payload, write_frames
+from wheelhouse_builder.pack.readme import readme_text
+from wheelhouse_builder.reporter import Reporter, Silent
+from wheelhouse_builder.runtime.layout import README
+from wheelhouse_builder.runtime.manifest import canonical_json
+from wheelhouse_builder.runtime.sshsig import fingerprint
+
+__all__ = ["EFFORTS", "Contents", "Packed", "pack"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """A bundle that was written, and that verifies."""
+
+    path: Path
+    size: int
+    """Bytes of the file."""
+    digest: str
+    """Content digest: the bundle's identity."""
+    fingerprint: str
+    """Of the key that signed it: ``SHA256:…``."""
+    targets: int
+    distributions: int
+    """Wheels in it; decoders are none."""
+    wheels_size: int
+    """Bytes of these wheels."""
+
+
+def pack(
+    contents: Contents,
+    output: Path,
+    *,
+    signer: Signer,
+    plain: bool = False,
+    effort: str = "balanced",
+    reporter: Reporter | None = None,
+    threads: int | None = None,
+) -> Packed:
+    """Write the bundle of ``contents`` to ``output``, replacing what is there in one step at the end; leave nothing when it fails.
+
+    ``plain`` carries the wheels as they are. ``effort`` is one of :data:`EFFORTS`. The same contents make the same
+    bytes, whatever the number of ``threads`` (by default one for each core).
+    Raises UsageError, DistributionError, EnvironmentFailure.
+    """
+    chosen = effort_named(effort)
+    with _beside(output) as scratch, Crew(threads) as crew:
+        shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent())
+        draft = scratch / "bundle"
+        _write(contents, draft, signer, shop, plain=plain)
+        packed = _proved(draft, output, contents, signer)
+        _publish(draft, output)
+    return packed
+
+
+def _write(contents: Contents, draft: Path, signer: Signer, shop: Workshop, *, plain: bool) -> None:
+    """Write the whole file to the new file ``draft``, and to the disk."""
+    files = {README: readme_text(contents).encode(), **lock_files(contents)}
+    control = control_members(contents)
+    frames = (plain_payload if plain else dense_payload)(contents, files, shop)
+    with draft.open("xb") as out:
+        written = write_frames(out, frames, shop)
+        document = manifest(contents, files=files, control=control, frames=written, plain=plain)
+        seal(out, canonical_json(document), control, signer)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _proved(draft: Path, output: Path, contents: Contents, signer: Signer) -> Packed:
+    """What was packed, after the far side's checks."""
+    with prove(draft, signer) as verified:
+        wheels = [distribution.wheel for distribution in contents.distributions()]
+        return Packed(
+            path=output,
+            size=verified.size,
+            digest=verified.digest,
+            fingerprint=fingerprint(signer.public_key),
+            targets=len(contents.locks),
+            distributions=len(wheels),
+            wheels_size=sum(wheel.size for wheel in wheels),
+        )
+
+
+@contextmanager
+def _beside(output: Path) -> Iterator[Path]:
+    """A private directory on the disk of ``output``, gone at the end with all that is in it. Tells OSError as EnvironmentFailure."""
+    if output.is_dir():
+        raise UsageError(f"{output} is a directory", hint=f"name the file to write, as in {output / 'NAME-VERSION.whb'}")
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".wheelhouse-", ignore_cleanup_errors=True) as scratch:
+            yield Path(scratch)
+    except OSError as error:
+        place = error.filename if error.filename and ".wheelhouse-" not in str(error.filename) else output.parent
+        raise EnvironmentFailure(f"{output} could not be written: {error.strerror or error} ({place})", hint=_remedy(output)) from error
+
+
+def _remedy(output: Path) -> str:
+    if not output.parent.is_dir():
+        return f"make the directory {output.parent}, or name another with -o"
+    return "packing needs about twice the bundle's size beside it; make room or get write access there, or name another place with -o"
+
+
+def _publish(draft: Path, output: Path) -> None:
+    """Let the finished file be seen under its name, for good."""
+    draft.replace(output)
+    directory = os.open(output.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

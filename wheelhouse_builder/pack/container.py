@@ -1,0 +1,61 @@
+"""The file: frames back to back, then the control part in a skippable frame (FORMAT.md, sections 2 to 4)."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from importlib.resources import files
+from pathlib import Path
+from typing import BinaryIO
+
+from wheelhouse_builder.adapters.keys import Signer
+from wheelhouse_builder.errors import BundleRefused, UsageError
+from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.document import Written
+from wheelhouse_builder.pack.frames import Frame
+from wheelhouse_builder.runtime import bundle, sshsig
+from wheelhouse_builder.runtime.control import encode_control
+from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, MAIN, MANIFEST, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
+from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
+
+_RUNTIME_PACKAGE = "wheelhouse_builder.runtime"
+_MAIN_SOURCE = "bundle_main.py"
+"""The runtime's module that becomes the bundle's ``__main__.py``."""
+
+
+def control_members(contents: Contents) -> dict[str, bytes]:
+    """What the control part holds beside manifest and signatures: the reader, and the decoders that the targets need."""
+    sources = {source.name: source.read_bytes() for source in files(_RUNTIME_PACKAGE).iterdir() if source.name.endswith(".py")}
+    members = {MAIN: sources.pop(_MAIN_SOURCE)}
+    members |= {RUNTIME + name: text for name, text in sources.items()}
+    decoders = {wheel.filename: wheel for wheel in map(contents.decoder, contents.locks) if wheel}
+    return members | {DECODERS + filename: wheel.path.read_bytes() for filename, wheel in decoders.items()}
+
+
+def append(out: BinaryIO, compressed: Path, frame: Frame) -> Written:
+    """Write the file ``compressed`` after what is there, chunk by chunk, and remove it."""
+    size, chunks = 0, []
+    with compressed.open("rb") as file:
+        while chunk := file.read(CHUNK_SIZE):
+            out.write(chunk)
+            size += len(chunk)
+            chunks.append(hashlib.sha256(chunk).hexdigest())
+    compressed.unlink()
+    return Written(frame=frame, size=size, chunks=tuple(chunks))
+
+
+def seal(out: BinaryIO, manifest: bytes, control: dict[str, bytes], signer: Signer) -> None:
+    """Sign ``manifest`` and write the control part. Raises UsageError where it grows beyond the format's bounds."""
+    signature = signer.sign(sshsig.signed_data(manifest, NAMESPACE))
+    armored = sshsig.encode(signer.public_key, NAMESPACE, signature)
+    try:
+        part = encode_control(control | {MANIFEST: manifest, sshsig.member_name(signer.public_key): armored})
+    except BundleRefused as error:
+        raise UsageError(*error.problems, hint="bundle fewer targets or distributions in one file") from error
+    out.write(SKIPPABLE_MAGIC + struct.pack("<I", len(part)) + part)
+
+
+def prove(path: Path, signer: Signer) -> bundle.VerifiedBundle:
+    """Verify the finished file as the far side will, with the signer's own key as the only one trusted."""
+    own = AllowedSigner("the packer", signer.public_key, None, None, None)
+    return bundle.verify(str(path), AllowedSigners("the packer's own key", (own,)))

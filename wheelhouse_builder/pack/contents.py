@@ -1,0 +1,132 @@
+"""What goes into a bundle: locks, wheels, a name and a date; checked against each other before anything is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from wheelhouse_builder.errors import DistributionError, SpecError, UsageError
+from wheelhouse_builder.model.distribution import LockedWheel, Wheel
+from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.runtime.layout import path_problem, paths_problem
+
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+"""Seconds since 1970; see reproducible-builds.org. It dates the bundle in place of the newest upload."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distribution:
+    """One wheel of the bundle."""
+
+    wheel: Wheel
+    targets: tuple[str, ...]
+    """Names of the targets whose lock holds it, sorted."""
+    bootstrap: bool
+    """No lock holds it: it is carried to install the others."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """All that a bundle is made from. Born valid: raises SpecError and DistributionError with every problem."""
+
+    name: str
+    version: str
+    locks: tuple[Lock, ...]
+    """One for each target, sorted by its name."""
+    wheels: Mapping[str, Wheel]
+    """By file name: every wheel that a lock names, its bootstrap included."""
+    as_of: datetime | None = None
+    """What the bundle says of its age; whole seconds, UTC."""
+
+    def __post_init__(self) -> None:
+        _refuse(SpecError, self._naming_problems(), "change `bundle`, `version` or `targets` in wheelhouse.yaml")
+        _refuse(DistributionError, self._wheel_problems(), "run `wheelhouse lock` again, then `wheelhouse bundle`")
+
+    @classmethod
+    def gather(cls, *, name: str, version: str, locks: Iterable[Lock], wheels: Mapping[str, Wheel]) -> Self:
+        """Contents in their order, dated by SOURCE_DATE_EPOCH or by the newest upload within. Raises UsageError too."""
+        locks = tuple(sorted(locks, key=lambda lock: lock.target.name))
+        named = {locked.filename for lock in locks for locked in (*lock.wheels, *lock.bootstrap)}
+        held = {filename: wheels[filename] for filename in sorted(named & wheels.keys())}
+        return cls(name=name, version=version, locks=locks, wheels=held, as_of=_epoch() or _newest_upload(held.values()))
+
+    def pip(self, lock: Lock) -> Wheel:
+        """The wheel that installs the others on the lock's target."""
+        return next(self.wheels[locked.filename] for locked in lock.bootstrap if locked.project == "pip")
+
+    def decoder(self, lock: Lock) -> Wheel | None:
+        """The wheel with a zstd decoder for the lock's target, if its Python needs one."""
+        return next((self.wheels[locked.filename] for locked in lock.bootstrap if locked.project != "pip"), None)
+
+    def distributions(self) -> tuple[Distribution, ...]:
+        """The payload's wheels, sorted by file name. Decoders are none: they travel in the control part."""
+        holders: dict[str, list[str]] = {self.pip(lock).filename: [] for lock in self.locks}
+        for lock in self.locks:
+            for locked in lock.wheels:
+                holders.setdefault(locked.filename, []).append(lock.target.name)
+        return tuple(
+            Distribution(wheel=self.wheels[filename], targets=tuple(sorted(targets)), bootstrap=not targets)
+            for filename, targets in sorted(holders.items())
+        )
+
+    def _naming_problems(self) -> Iterator[str]:
+        for what, text in (("name", self.name), ("version", self.version)):
+            problem = "has a slash" if "/" in text else path_problem(text)
+            if problem:
+                yield f"the bundle's {what} {text!r} {problem}"
+        names = [lock.target.name for lock in self.locks]
+        if not names:
+            yield "the bundle has no target"
+        if names != sorted(set(names)):
+            yield f"the targets are not each there once, sorted by name: {', '.join(names)}"
+
+    def _wheel_problems(self) -> Iterator[str]:
+        for lock in self.locks:
+            for locked in (*lock.wheels, *lock.bootstrap):
+                yield from self._misfit(lock, locked)
+            projects = sorted(locked.project for locked in lock.bootstrap)
+            pips = [project for project in projects if project == "pip"]
+            if len(pips) != 1 or len(projects) - len(pips) > 1:
+                found = ", ".join(projects) or "neither"
+                yield f"{lock.target.name}: installing needs one pip and at most one zstd decoder, and the lock brings {found}"
+        twins = paths_problem(self.wheels)
+        if twins:
+            yield f"the wheel {twins}"
+
+    def _misfit(self, lock: Lock, locked: LockedWheel) -> Iterator[str]:
+        wheel = self.wheels.get(locked.filename)
+        if wheel is None:
+            yield f"{lock.target.name}: {locked.filename} was not fetched"
+        elif wheel.sha256 != locked.sha256:
+            yield f"{lock.target.name}: {locked.filename} has SHA-256 {wheel.sha256}, its lock says {locked.sha256}"
+
+
+def as_text(moment: datetime | None) -> str | None:
+    """``2026-11-19T12:00:00Z``, as the manifest writes a time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def _refuse(error: type[SpecError | DistributionError], problems: Iterable[str], hint: str) -> None:
+    found = list(dict.fromkeys(problems))
+    if found:
+        raise error(*found, hint=hint)
+
+
+def _epoch() -> datetime | None:
+    """SOURCE_DATE_EPOCH, if it is set. Raises UsageError."""
+    text = os.environ.get(EPOCH_VARIABLE)
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"{EPOCH_VARIABLE}={text} is no time in seconds since 1970", hint=f"unset {EPOCH_VARIABLE} or set it to a whole number"
+        ) from error
+
+
+def _newest_upload(wheels: Iterable[Wheel]) -> datetime | None:
+    return max((wheel.uploaded for wheel in wheels if wheel.uploaded), default=None)

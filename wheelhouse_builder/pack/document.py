@@ -1,0 +1,91 @@
+"""The manifest: what the bundle says of itself, and what is signed (FORMAT.md, section 5)."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import zstandard
+
+from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
+from wheelhouse_builder.pack.frames import Frame
+from wheelhouse_builder.runtime.layout import DECODERS, FORMAT, VERSION
+from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A frame as it stands in the file."""
+
+    frame: Frame
+    size: int
+    """Compressed bytes."""
+    chunks: tuple[str, ...]
+    """Digests of its chunks, in order."""
+
+
+def manifest(
+    contents: Contents, *, files: Mapping[str, bytes], control: Mapping[str, bytes], frames: Sequence[Written], plain: bool
+) -> Json:
+    """The whole document."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "bundle": {"name": contents.name, "version": contents.version},
+        "as_of": as_text(contents.as_of),
+        "targets": [_target(contents, lock) for lock in contents.locks],
+        "distributions": [_distribution(each) for each in contents.distributions()],
+        "files": _listed(files),
+        "control": _listed(control),
+        "transport": {
+            "mode": PLAIN if plain else DENSE,
+            "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
+            "zlib": zlib.ZLIB_RUNTIME_VERSION,
+            "frames": [_frame(each) for each in frames],
+        },
+    }
+
+
+def _target(contents: Contents, lock: Lock) -> Json:
+    target, decoder = lock.target, contents.decoder(lock)
+    return {
+        "name": target.name,
+        "interpreter": target.interpreter,
+        "abi": target.abi,
+        "platforms": list(target.platforms),
+        "markers": {key: target.markers[key] for key in MARKERS},
+        "pip": contents.pip(lock).filename,
+        "decoder": DECODERS + decoder.filename if decoder else None,
+    }
+
+
+def _distribution(distribution: Distribution) -> Json:
+    wheel = distribution.wheel
+    return {
+        "filename": wheel.filename,
+        "project": wheel.project,
+        "version": str(wheel.version),
+        "size": wheel.size,
+        "sha256": wheel.sha256,
+        "origin": {"kind": "index", "url": wheel.url, "uploaded": as_text(wheel.uploaded)},
+        "targets": list(distribution.targets),
+        "bootstrap": distribution.bootstrap,
+    }
+
+
+def _listed(files: Mapping[str, bytes]) -> list[Json]:
+    return [{"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in sorted(files.items())]
+
+
+def _frame(written: Written) -> Json:
+    return {
+        "size": written.size,
+        "tar_size": written.frame.tar_size,
+        "entries": [[entry.path, entry.size] for entry in written.frame.entries],
+        "chunks": list(written.chunks),
+    }

@@ -1,0 +1,272 @@
+"""Members: taking a wheel apart into contents and header bytes, such that it can be put together again bit for bit.
+
+A wheel is cut into the data of its members and the literals between. For each deflated member the packer looks for the way in which
+zlib makes the same bytes again; where there is none, the deflated bytes themselves are the content. Then the wheel is rebuilt by
+the code that will do it on the far side, and compared. What cannot be rebuilt is carried whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wheelhouse_builder.errors import BundleRefused, DistributionError
+from wheelhouse_builder.model.distribution import Wheel
+from wheelhouse_builder.pack.crew import Pulse
+from wheelhouse_builder.runtime import skeleton
+from wheelhouse_builder.runtime.skeleton import LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, Skeleton
+
+PIECE = 256 * 1024
+"""Bytes read or inflated at a time."""
+PROBED = 64 * 1024
+"""Deflated bytes that are compared before a method is believed; rebuilding the wheel proves it, or asks for a closer look."""
+USUAL_FIRST = (MEMORY_8 + 6, *(memory + level for memory in (MEMORY_8, MEMORY_9) for level in LEVELS if (memory, level) != (MEMORY_8, 6)))
+"""Level 6, memLevel 8 is what zipfile does: 99 of 100 members."""
+
+_ENCRYPTED = 0x0001
+_LOCAL_HEADER = struct.Struct("<26xHH")
+"""A local file header before its name; it ends in the lengths of name and extra field (APPNOTE.TXT 4.3.7)."""
+_EXECUTABLE_MAGICS = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+"""ELF, PE, Mach-O in 64 and 32 bits, and Mach-O for several processors."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where bytes lie: a range of a file, as it is or deflated."""
+
+    path: Path
+    offset: int
+    length: int
+    deflated: bool = False
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes, inflated if need be, a piece at a time. Raises zlib.error and EOFError for a stream that is not whole."""
+        return self._inflated() if self.deflated else self._raw()
+
+    def raw(self) -> Source:
+        """The same range as it stands in the file."""
+        return Source(path=self.path, offset=self.offset, length=self.length)
+
+    def _raw(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            left = self.length
+            while left:
+                piece = file.read(min(left, PIECE))
+                if not piece:
+                    raise EOFError(f"{self.path} ends too early")
+                left -= len(piece)
+                yield piece
+
+    def _inflated(self) -> Iterator[bytes]:
+        inflator = zlib.decompressobj(-15)
+        for piece in self._raw():
+            data = piece
+            while data:
+                if inflator.eof:
+                    raise EOFError("bytes follow a member's deflate stream")
+                yield inflator.decompress(data, PIECE)
+                data = inflator.unused_data or inflator.unconsumed_tail
+        yield inflator.flush()
+        if not inflator.eof:
+            raise EOFError("a member's deflate stream is cut off")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """Bytes of the pool, known by their digest."""
+
+    digest: bytes
+    """SHA-256."""
+    size: int
+    path: str
+    """The member's path in the wheel where it was found."""
+    compiled: bool
+    """Machine code, by its first bytes."""
+    source: Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """A member's data: a content, and how to make the data of it (the methods of FORMAT.md, section 6)."""
+
+    content: Content
+    method: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anatomy:
+    """A wheel taken apart. It was put together again once, and was the same."""
+
+    wheel: Wheel
+    parts: tuple[Part, ...]
+    literals: tuple[bytes, ...]
+    """One before each part and one at the end."""
+    derived: bool
+    """Whether the fields that follow from the parts are cut out of the literals."""
+
+    def skeleton(self, starts: dict[bytes, int]) -> Skeleton:
+        """The wheel's skeleton, where ``starts`` says by digest at which byte of the pool each content begins."""
+        members, end = [], 0
+        for part in self.parts:
+            start = starts[part.content.digest] if part.content.size else end
+            end = start + part.content.size
+            members.append(skeleton.Member(start, part.content.size, part.method))
+        return Skeleton(derived=self.derived, members=tuple(members), literals=self.literals)
+
+
+def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse) -> Anatomy:
+    """The anatomy of ``wheel``. Rebuilds it in the directory ``scratch`` and compares. Raises DistributionError, OSError.
+
+    Tries the cheapest way first: a look at the beginning of each deflate stream, then at all of it, then the file as a whole.
+    """
+    return next(anatomy for anatomy in _attempts(wheel, pulse) if _rebuilds(anatomy, scratch, pulse))
+
+
+def content_of(source: Source, path: str, pulse: Pulse) -> Content:
+    """The content that ``source`` yields, found at ``path``. Reads it once."""
+    digest, size, compiled = hashlib.sha256(), 0, False
+    for piece in source.pieces():
+        if not size:
+            compiled = piece.startswith(_EXECUTABLE_MAGICS)
+        digest.update(piece)
+        size += len(piece)
+        pulse(0)
+    return Content(digest=digest.digest(), size=size, path=path, compiled=compiled, source=source)
+
+
+def whole_content(wheel: Wheel, pulse: Pulse) -> Content:
+    """The wheel's file as one content. Raises DistributionError when it is not what it was."""
+    content = content_of(Source(path=wheel.path, offset=0, length=wheel.path.stat().st_size), wheel.filename, pulse)
+    if content.digest.hex() != wheel.sha256:
+        raise _changed(wheel)
+    return content
+
+
+def _attempts(wheel: Wheel, pulse: Pulse) -> Iterator[Anatomy]:
+    """Ways to take the wheel apart, cheapest first; each is made only when it is asked for."""
+    for probed in (PROBED, wheel.size):
+        cut = _cut(wheel, probed, pulse)
+        if cut is None:
+            break
+        with contextlib.suppress(BundleRefused):  # its headers are not plain enough for that
+            yield _without_derived(cut)
+        yield cut
+    whole = Part(content=whole_content(wheel, pulse), method=STORED)  # its digest is right, so this one rebuilds
+    yield Anatomy(wheel=wheel, parts=(whole,), literals=(b"", b""), derived=False)
+
+
+def _cut(wheel: Wheel, probed: int, pulse: Pulse) -> Anatomy | None:
+    """The wheel cut at its members, ``probed`` bytes of each compared; None where its ZIP structure makes no sense."""
+    try:
+        ranges = _ranges(wheel.path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+        return None
+    parts, literals, end = [], [], 0
+    for info, start in ranges:
+        literals.append(_bytes(wheel.path, end, start))
+        parts.append(_part(wheel.path, info, start, probed, pulse))
+        end = start + info.compress_size
+        pulse(info.compress_size)
+    literals.append(_bytes(wheel.path, end, wheel.path.stat().st_size))
+    return Anatomy(wheel=wheel, parts=tuple(parts), literals=tuple(literals), derived=False)
+
+
+def _without_derived(cut: Anatomy) -> Anatomy:
+    """The same with the derived fields cut out of its literals. Raises BundleRefused where that cannot be."""
+    full = cut.skeleton(_own_starts(cut))
+    return replace(cut, literals=skeleton.without_derived(full).literals, derived=True)
+
+
+def _ranges(path: Path) -> list[tuple[zipfile.ZipInfo, int]]:
+    """Each member with the offset of its data, in file order. Raises BadZipFile for members that overlap."""
+    found, end = [], 0
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            file.seek(info.header_offset)
+            name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+            start = info.header_offset + _LOCAL_HEADER.size + name + extra
+            if info.header_offset < end or start + info.compress_size > archive.start_dir:
+                raise zipfile.BadZipFile("members overlap")
+            found.append((info, start))
+            end = start + info.compress_size
+    return found
+
+
+def _part(path: Path, info: zipfile.ZipInfo, start: int, probed: int, pulse: Pulse) -> Part:
+    """One member's data as a part; its deflated bytes themselves where nothing makes them again."""
+    data = Source(path=path, offset=start, length=info.compress_size)
+    if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return Part(content=content_of(data, info.filename, pulse), method=VERBATIM)
+    if info.compress_type == zipfile.ZIP_STORED:
+        return Part(content=content_of(data, info.filename, pulse), method=STORED)
+    with contextlib.suppress(zlib.error, EOFError):
+        deflated = replace(data, deflated=True)
+        content = content_of(deflated, info.filename, pulse)
+        for method in USUAL_FIRST:
+            if _reproduces(deflated, method, probed):
+                return Part(content=content, method=method)
+    return Part(content=content_of(data, info.filename, pulse), method=VERBATIM)
+
+
+def _reproduces(source: Source, method: int, probed: int) -> bool:
+    """Whether ``method`` makes the same deflate stream again, as far as ``probed`` bytes of it tell."""
+    compared = 0
+    with source.path.open("rb") as file:
+        file.seek(source.offset)
+        for piece in skeleton.deflate(method, source.pieces()):
+            if file.read(len(piece)) != piece:
+                return False
+            compared += len(piece)
+            if compared >= probed:
+                return True
+    return compared == source.length
+
+
+def _rebuilds(anatomy: Anatomy, scratch: Path, pulse: Pulse) -> bool:
+    """Whether the far side's code makes the wheel again from its parts, bit for bit."""
+    starts = _own_starts(anatomy)
+    contents = {starts[part.content.digest]: part.content for part in anatomy.parts if part.content.size}
+
+    def read(offset: int, length: int) -> Iterator[bytes]:
+        for piece in contents[offset].source.pieces() if length else ():
+            pulse(0)
+            yield piece
+
+    with tempfile.TemporaryFile(dir=scratch) as out:
+        try:
+            skeleton.rebuild(skeleton.decode(skeleton.encode(anatomy.skeleton(starts))), read, out, anatomy.wheel.size)
+        except (BundleRefused, zlib.error, EOFError):
+            return False
+        out.seek(0)
+        return hashlib.file_digest(out, "sha256").hexdigest() == anatomy.wheel.sha256
+
+
+def _own_starts(anatomy: Anatomy) -> dict[bytes, int]:
+    """Where the contents would begin in a pool of this wheel's own."""
+    starts: dict[bytes, int] = {}
+    end = 0
+    for part in anatomy.parts:
+        if part.content.digest not in starts:
+            starts[part.content.digest] = end
+            end += part.content.size
+    return starts
+
+
+def _changed(wheel: Wheel) -> DistributionError:
+    return DistributionError(
+        f"{wheel.filename} in the store is not the file that was fetched: its SHA-256 is no longer {wheel.sha256}",
+        hint=f"remove {wheel.path} and run again: it will be fetched anew",
+    )
+
+
+def _bytes(path: Path, start: int, end: int) -> bytes:
+    """The file's bytes from ``start`` to ``end``."""
+    return b"".join(Source(path=path, offset=start, length=end - start).pieces())

@@ -1,0 +1,87 @@
+"""The payload: from contents to compressed frames, on all cores, with nothing but one piece of each wheel in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from wheelhouse_builder.errors import EnvironmentFailure
+from wheelhouse_builder.model.distribution import Wheel
+from wheelhouse_builder.pack.container import append
+from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.crew import Crew
+from wheelhouse_builder.pack.document import Written
+from wheelhouse_builder.pack.effort import Effort
+from wheelhouse_builder.pack.frames import Frame, compress, dense_frames, plain_frames
+from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.pack.pool import lay_out
+from wheelhouse_builder.reporter import Reporter
+from wheelhouse_builder.runtime import skeleton
+from wheelhouse_builder.runtime.fingerprint import zlib_is_stock
+from wheelhouse_builder.runtime.layout import root_directory, skeleton_entry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workshop:
+    """Where and how the work is done."""
+
+    scratch: Path
+    """A private directory on the destination's disk."""
+    crew: Crew
+    effort: Effort
+    reporter: Reporter
+
+
+def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop) -> tuple[Frame, ...]:
+    """Frames with each content of the wheels once, and ``files``. Raises DistributionError, EnvironmentFailure, OSError."""
+    if not zlib_is_stock():
+        raise EnvironmentFailure(
+            "this Python's zlib is not the usual one, so what it deflates is not what the targets will",
+            hint="pack with a Python that has stock zlib, or with --plain",
+        )
+    anatomies = _take_all_apart(contents, shop)
+    parts = ((anatomy.wheel.project, part.content) for anatomy in anatomies for part in anatomy.parts)
+    pool = lay_out(parts, share_below=shop.effort.share_below)
+    skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(pool.starts)) for each in anatomies}
+    return dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups)
+
+
+def plain_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop) -> tuple[Frame, ...]:
+    """Frames with the wheels as they are, and ``files``. Raises OSError."""
+    wheels = _wheels(contents)
+    found = [(wheel.project, whole_content(wheel, _unheard)) for wheel in wheels]
+    groups = lay_out(found, share_below=shop.effort.share_below).groups
+    return plain_frames(root_directory(contents.name, contents.version), files, groups)
+
+
+def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tuple[Written, ...]:
+    """Compress ``frames`` and write them to ``out`` in order. Raises DistributionError, OSError."""
+    numbered = list(enumerate(frames))
+    with shop.reporter.step("compressing", total=sum(frame.tar_size for frame in frames), unit="B") as step:
+        pulse = shop.crew.pulse(step)
+
+        def work(item: tuple[int, Frame]) -> Path:
+            number, frame = item
+            path = shop.scratch / f"frame-{number}"
+            compress(frame, shop.effort, path, pulse)
+            return path
+
+        done = shop.crew.each(work, numbered, weight=lambda item: item[1].tar_size)
+        return tuple(append(out, path, frame) for path, frame in zip(done, frames, strict=True))
+
+
+def _take_all_apart(contents: Contents, shop: Workshop) -> list[Anatomy]:
+    wheels = _wheels(contents)
+    with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
+        pulse = shop.crew.pulse(step)
+        return list(shop.crew.each(lambda wheel: take_apart(wheel, shop.scratch, pulse), wheels, weight=lambda wheel: wheel.size))
+
+
+def _wheels(contents: Contents) -> list[Wheel]:
+    return [distribution.wheel for distribution in contents.distributions()]
+
+
+def _unheard(amount: int) -> None:
+    """A pulse that nobody listens to."""

@@ -1,0 +1,79 @@
+"""The pool: each content once, and what resembles side by side, for zstd to see it.
+
+Contents are grouped, a group becomes one piece of the pool in one zstd frame. What several projects share, and the projects that
+are too small for a frame of their own, come first; then each project has its group. So frames are compressed and decompressed
+in parallel, and a target leaves out the projects that it does not need.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from wheelhouse_builder.pack.members import Content
+
+Group = tuple[Content, ...]
+SHARED = ""
+"""Stands for a project's name where a content belongs to several."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """Contents in their final order, each once."""
+
+    groups: tuple[Group, ...]
+    """The pieces of the pool. None is empty."""
+    starts: dict[bytes, int]
+    """By digest: the byte of the pool at which a content begins."""
+
+
+def lay_out(contents: Iterable[tuple[str, Content]], *, share_below: int) -> Pool:
+    """The pool of ``contents``, each told with its project; a project with fewer than ``share_below`` bytes has no group of its own.
+
+    Of contents with one digest the first counts, so their order must be fixed; nothing else depends on it.
+    """
+    found: dict[bytes, Content] = {}
+    projects: dict[bytes, set[str]] = defaultdict(set)
+    for project, content in contents:
+        if content.size:
+            found.setdefault(content.digest, content)
+            projects[content.digest].add(project)
+    groups = _grouped(found, projects, share_below)
+    return Pool(groups=groups, starts=_starts(groups))
+
+
+def size_of(group: Iterable[Content]) -> int:
+    """The bytes of all its contents."""
+    return sum(content.size for content in group)
+
+
+def _grouped(found: dict[bytes, Content], projects: dict[bytes, set[str]], share_below: int) -> tuple[Group, ...]:
+    by_project: dict[str, list[Content]] = defaultdict(list)
+    for digest, content in found.items():
+        owners = projects[digest]
+        by_project[next(iter(owners)) if len(owners) == 1 else SHARED].append(content)
+    shared = by_project.pop(SHARED, [])
+    groups = []
+    for _, own in sorted(by_project.items()):
+        if size_of(own) < share_below:
+            shared += own
+        else:
+            groups.append(own)
+    return tuple(tuple(sorted(group, key=_resemblance)) for group in (shared, *groups) if group)
+
+
+def _resemblance(content: Content) -> tuple[bool, str, str, str, bytes]:
+    """A sort key that puts like beside like: machine code first, then by suffix, by name, by place."""
+    path = PurePosixPath(content.path)
+    return (not content.compiled, path.suffix, path.name, content.path, content.digest)
+
+
+def _starts(groups: Iterable[Group]) -> dict[bytes, int]:
+    starts, end = {}, 0
+    for group in groups:
+        for content in group:
+            starts[content.digest] = end
+            end += content.size
+    return starts

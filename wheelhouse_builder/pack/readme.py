@@ -1,0 +1,51 @@
+"""README.txt: what someone finds on the far side who unpacks the bundle with tar alone. Plain ASCII, half a page."""
+
+from __future__ import annotations
+
+from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.runtime.layout import NAMESPACE
+
+_TEXT = """\
+{title}
+{underline}
+
+This is a wheelhouse bundle: Python distributions, chosen and locked for
+
+{targets}
+
+and signed as one file. Nothing below needs a network, and the file itself
+needs nothing but Python 3.6 or newer. FILE is the bundle; TRUST is an
+OpenSSH allowed_signers file that reached this host by another path.
+
+  python3 FILE verify --trust TRUST
+  python3 FILE unpack DIRECTORY --trust TRUST
+  python3 FILE install --venv DIRECTORY --trust TRUST
+
+The file cannot vouch for itself. To check its signature with a program that
+did not come with it:
+
+  mkdir check && cd check && python3 -m zipfile -e FILE .
+  ssh-keygen -Y verify -f TRUST -I PRINCIPAL -n {namespace} \\
+      -s signatures/*.sig < manifest.json
+
+where PRINCIPAL is the first word of the key's line in TRUST. manifest.json
+holds the digest of all the rest. "check-novalidate" proves nothing.
+
+An unpacked bundle has the wheels in wheels/ and the locks in targets/. Other
+installers can use them, too; in the unpacked directory:
+
+  pip install --no-index --find-links wheels --require-hashes \\
+      -r targets/TARGET/requirements.txt
+  pip install --no-index -r targets/TARGET/pylock.toml        (pip 26.1 or newer)
+  uv pip sync --offline targets/TARGET/pylock.toml
+
+Beside this text skeletons/ and pool/ hold the wheels in a denser form, if they
+are there; "unpack" turns them into the wheels again, bit for bit.
+"""
+
+
+def readme_text(contents: Contents) -> str:
+    """The text for this bundle."""
+    title = f"{contents.name} {contents.version}"
+    targets = "\n".join(f"  {lock.target.name}" for lock in contents.locks)
+    return _TEXT.format(title=title, underline="=" * len(title), targets=targets, namespace=NAMESPACE)
