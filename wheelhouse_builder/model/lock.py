@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from packaging.pylock import Pylock
+from packaging.requirements import Requirement
 
 from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
@@ -21,3 +22,7 @@ class Lock:
     """One for each project, the best tag that the target accepts, sorted by project."""
     bootstrap: tuple[LockedWheel, ...]
     """pip for the target's Python and, before Python 3.14, a zstd decoder: carried to install the others."""
+    requirements: tuple[Requirement, ...] = ()
+    """What was asked for, all targets' together: with the extras and markers that a lock no longer shows."""
+    inputs: str = ""
+    """Digest of everything that the answer rests on; empty for a lock that another tool wrote."""

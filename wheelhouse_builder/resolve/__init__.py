@@ -1,0 +1,202 @@
+"""Resolving: requirements × targets → one lock per target.
+
+::
+
+    Requirements ─┐
+                  ├─Question─▶ engine ─▶ Pylock ─choose▶ LockedWheel … ─▶ Lock
+    Target ───────┘      ▲                  │
+                         └──── ask again without what has no wheel
+
+An engine (:mod:`~wheelhouse_builder.resolve.uv`) decides on versions; which file it is to be is decided once, in
+:mod:`~wheelhouse_builder.resolve.choose`, by the target's own tags and markers. What an earlier lock answers is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from packaging.pylock import Pylock
+from packaging.requirements import Requirement
+
+from wheelhouse_builder.adapters.process import Processes, Runner
+from wheelhouse_builder.errors import NoWheelError, ResolutionError, WheelhouseError
+from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.markers import holds
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.reporter import Reporter, Silent, Step
+from wheelhouse_builder.resolve.bootstrap import bootstrap
+from wheelhouse_builder.resolve.engine import Engine, Question
+from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
+from wheelhouse_builder.resolve.requirements import Requirements
+from wheelhouse_builder.resolve.shelf import Pages, Shelf
+from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
+from wheelhouse_builder.resolve.uv import Uv
+
+__all__ = ["Requirements", "lock_filename", "read_lock", "resolve", "write_lock"]
+
+AT_ONCE = 4
+"""Engines that run at the same time; they mostly wait for the index."""
+LONGEST_EXPLANATION = 16
+"""Lines of a resolver's reasons that are shown; the last ones say most."""
+
+
+def resolve(
+    requirements: Requirements,
+    targets: Sequence[Target],
+    *,
+    pages: Pages,
+    cache: Path,
+    previous: Mapping[str, Lock] | None = None,
+    upgrade: bool = False,
+    runner: Runner | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[Lock, ...]:
+    """Lock ``requirements`` for each target, in the order of ``targets``.
+
+    ``pages`` is the index as we ourselves read it, when wheels are lacking; ``cache`` is a directory for what the resolver learns.
+    ``previous`` are earlier locks by the name of their target: one that answers the same question is kept as it is, of others the versions
+    that still fit; ``upgrade`` forgets them.
+
+    Raises, once for all targets: ResolutionError with the resolver's reasons, NoWheelError with every project that has no wheel,
+    IndexFailure, EnvironmentFailure.
+    """
+    engine = Uv(runner=runner or Processes(), cache=cache / "uv")
+    work = _Work(
+        requirements=requirements, engine=engine, shelf=Shelf(pages, requirements.index.url), previous={} if upgrade else previous or {}
+    )
+    with (
+        (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
+        ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
+    ):
+        outcomes = list(threads.map(partial(work.lock, step=step), targets))
+    return _all_or_error(outcomes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """What is the same for all targets."""
+
+    requirements: Requirements
+    engine: Engine
+    shelf: Shelf
+    previous: Mapping[str, Lock]
+
+    def lock(self, target: Target, step: Step) -> Lock | Unsolved | WheelhouseError:
+        """Lock one target; failures are answers here, so that the others' are heard too."""
+        try:
+            return self._kept(target) or self._made(target)
+        except WheelhouseError as error:
+            return error
+        finally:
+            step.advance()
+
+    def _kept(self, target: Target) -> Lock | None:
+        lock = self.previous.get(target.name)
+        return lock if lock is not None and lock.inputs == self.requirements.digest(target) else None
+
+    def _made(self, target: Target) -> Lock | Unsolved:
+        _refuse_what_cannot_be(self.requirements, target)
+        question = self._question(target)
+        answer = solve(question, self.engine, self.shelf, bounds=self._bounds())
+        if isinstance(answer, Unsolved):
+            return answer
+        return Lock(
+            target=target,
+            pylock=answer.pylock,
+            wheels=answer.choice.wheels,
+            bootstrap=bootstrap(question, answer.choice.wheels, self.engine, self.shelf),
+            requirements=tuple(line.requirement for line in self.requirements.requirements),
+            inputs=self.requirements.digest(target),
+        )
+
+    def _question(self, target: Target) -> Question:
+        return Question(
+            target=target,
+            requirements=tuple(map(str, self.requirements.requirements)),
+            constraints=tuple(map(str, self.requirements.constraints)),
+            index=self.requirements.index,
+            preferred=self._preferred(target),
+        )
+
+    def _preferred(self, target: Target) -> Pylock | None:
+        lock = self.previous.get(target.name)
+        return lock.pylock if lock is not None else None
+
+    def _bounds(self) -> tuple[Requirement, ...]:
+        return tuple(line.requirement for line in (*self.requirements.requirements, *self.requirements.constraints))
+
+
+def _refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
+    """Raise ResolutionError for markers that nobody can decide here, and for projects that are not made for this Python."""
+    problems = [
+        f"{target}: {line.where}: {line.requirement} hangs on a marker that only the host can tell"
+        for line in (*requirements.requirements, *requirements.constraints)
+        if holds(line.requirement.marker, target) is None
+    ]
+    python = target.environment["python_full_version"]
+    if not requirements.requires_python.contains(python, prereleases=True):
+        problems.append(f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}")
+    if problems:
+        raise ResolutionError(*problems, hint="resolve on such a host, with the target `this`, or take the marker or the target out")
+
+
+def _all_or_error(outcomes: Sequence[Lock | Unsolved | WheelhouseError]) -> tuple[Lock, ...]:
+    """Return all locks, or raise one error that tells of all failures; its kind is that of the failure which hides most of the others."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, WheelhouseError)]
+    unsolved = [outcome for outcome in outcomes if isinstance(outcome, Unsolved)]
+    missing = [found for outcome in unsolved for found in outcome.missing]
+    if any(outcome.explanation for outcome in unsolved):
+        errors.append(
+            ResolutionError(
+                *_explanations(unsolved), hint="loosen one of the requirements named last, or give targets bundles of their own"
+            )
+        )
+    if missing:
+        errors.append(NoWheelError(*_missing_table(missing), hint=_missing_hint(missing)))
+    if not errors:
+        return tuple(outcome for outcome in outcomes if isinstance(outcome, Lock))
+    raise _merged(errors)
+
+
+def _merged(errors: Sequence[WheelhouseError]) -> WheelhouseError:
+    """Make one error of several: what the first kind says, then the rest."""
+    worst = errors[0]
+    problems = dict.fromkeys(problem for error in errors for problem in error.problems)
+    return type(worst)(*problems, hint=worst.hint)
+
+
+def _explanations(unsolved: Iterable[Unsolved]) -> list[str]:
+    """The resolver's reasons, those that are the same for several targets once."""
+    grouped: dict[tuple[str, ...], list[str]] = {}
+    for outcome in unsolved:
+        if outcome.explanation:
+            grouped.setdefault(outcome.explanation, []).append(outcome.target.name)
+    return ["\n  ".join((f"{', '.join(names)}: no solution", *_shortened(reasons))) for reasons, names in grouped.items()]
+
+
+def _shortened(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    if len(reasons) <= LONGEST_EXPLANATION:
+        return reasons
+    return (f"({len(reasons) - LONGEST_EXPLANATION} lines of reasons left out)", *reasons[-LONGEST_EXPLANATION:])
+
+
+def _missing_table(missing: Iterable[Missing]) -> list[str]:
+    """One line for each project: the targets that lack a wheel, and what would have one."""
+    grouped: dict[str, list[Missing]] = {}
+    for found in missing:
+        grouped.setdefault(found.project, []).append(found)
+    return [f"{project}: no wheel for {', '.join(map(_cell, cells))}" for project, cells in sorted(grouped.items())]
+
+
+def _cell(missing: Missing) -> str:
+    return missing.target.name if missing.nearest is None else f"{missing.target} ({missing.nearest} has one)"
+
+
+def _missing_hint(missing: Iterable[Missing]) -> str:
+    if any(found.nearest for found in missing):
+        return "allow the version named above, or leave out the project or the target; source distributions are not built"
+    return "leave out these projects, or find ones that publish wheels; source distributions are not built"

@@ -1,0 +1,52 @@
+"""What a resolver is to the rest of this room: a question for one target, and its three kinds of answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from packaging.pylock import Pylock
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.spec import Index
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What one call of a resolver must answer."""
+
+    target: Target
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    index: Index
+    excluded: frozenset[NormalizedName] = frozenset()
+    """Projects to leave out, as if nobody needed them."""
+    refused: frozenset[tuple[NormalizedName, Version]] = frozenset()
+    """Releases that must not be chosen."""
+    preferred: Pylock | None = None
+    """An earlier answer, whose versions stay where they still fit."""
+    dependencies: bool = True
+    """Whether to follow dependencies."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsolvable:
+    """There is no answer."""
+
+    explanation: tuple[str, ...]
+    """The resolver's own words, line by line."""
+    suspects: tuple[NormalizedName, ...] = ()
+    """Projects of which it says that a wheel is lacking."""
+
+
+Answer = Pylock | Unsolvable
+
+
+class Engine(Protocol):
+    """A resolver."""
+
+    def answer(self, question: Question) -> Answer:
+        """Resolve for one target with wheels alone. Raises IndexFailure or EnvironmentFailure when it could not even try."""
+        ...

@@ -1,0 +1,224 @@
+"""What to resolve: requirements, constraints and the index, read from every place that names them into one list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.dependency_groups import DependencyGroupResolver
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.spec import Index, Pyproject, Spec
+
+HINT = "mend the lines named above; indexes, credentials and targets belong in wheelhouse.yaml"
+HARMLESS_OPTIONS = ("--only-binary", "--prefer-binary", "--require-hashes")
+"""Options of requirements files that ask for what is done anyway."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One requirement or constraint, and where it was written."""
+
+    requirement: Requirement
+    where: str
+    """``requirements.in:3``."""
+    hashes: tuple[str, ...] = ()
+    """``sha256:…``, where the line insists on them."""
+
+    def __str__(self) -> str:
+        return " ".join([str(self.requirement), *(f"--hash={digest}" for digest in self.hashes)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Requirements:
+    """All that a resolver must know besides the target."""
+
+    requirements: tuple[Line, ...]
+    constraints: tuple[Line, ...] = ()
+    requires_python: SpecifierSet = field(default_factory=SpecifierSet)
+    """What the projects themselves say, all together."""
+    index: Index = field(default_factory=Index)
+
+    @classmethod
+    def of(cls, spec: Spec) -> Requirements:
+        """Gather what ``spec`` names.
+
+        Raises SpecError with every line that is not understood.
+        """
+        reader = _Reader()
+        for path in spec.requirement_files:
+            reader.read_file(path, reader.requirements)
+        for requirement in spec.requirements:
+            reader.take(str(requirement), str(spec.path.name), reader.requirements)
+        for pyproject in spec.pyprojects:
+            reader.read_pyproject(pyproject)
+        for path in spec.constraints:
+            reader.read_file(path, reader.constraints)
+        return reader.finish(spec.index)
+
+    @classmethod
+    def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
+        """Gather what requirements files name. Raises SpecError."""
+        reader = _Reader()
+        for path in paths:
+            reader.read_file(path, reader.requirements)
+        for path in constraints:
+            reader.read_file(path, reader.constraints)
+        return reader.finish(index or Index())
+
+    @classmethod
+    def from_texts(cls, *texts: str, constraints: tuple[str, ...] = (), index: Index | None = None) -> Requirements:
+        """Take requirements as they stand. Raises SpecError."""
+        reader = _Reader()
+        for text in texts:
+            reader.take(text, "requirement", reader.requirements)
+        for text in constraints:
+            reader.take(text, "constraint", reader.constraints)
+        return reader.finish(index or Index())
+
+    def digest(self, target: Target) -> str:
+        """Return the identity of the question for ``target``: while it stays the same, so may the answer."""
+        question = {
+            "requirements": sorted(map(str, self.requirements)),
+            "constraints": sorted(map(str, self.constraints)),
+            "requires-python": str(self.requires_python),
+            "index": self.index.url,
+            "target": target.name,
+            "markers": dict(target.markers),
+        }
+        return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+
+
+class _Reader:
+    """Reads files and what they include, and remembers every problem."""
+
+    def __init__(self) -> None:
+        self.requirements: list[Line] = []
+        self.constraints: list[Line] = []
+        self.requires_python = SpecifierSet()
+        self.problems: list[str] = []
+
+    def finish(self, index: Index) -> Requirements:
+        """Return the list, or raise SpecError with all problems."""
+        if self.problems:
+            raise SpecError(*self.problems, hint=HINT)
+        return Requirements(
+            requirements=tuple(self.requirements), constraints=tuple(self.constraints), requires_python=self.requires_python, index=index
+        )
+
+    def read_file(self, path: Path, into: list[Line], *, above: tuple[Path, ...] = ()) -> None:
+        """Read a requirements or constraints file and those that it includes."""
+        if path.resolve() in above:
+            self.problems.append(f"{path.name}: includes itself, by way of {', '.join(file.name for file in above)}")
+            return
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(f"{path}: cannot be read: {error}")
+            return
+        for number, line in _logical_lines(text):
+            where = f"{path.name}:{number}"
+            if line.startswith("-"):
+                self._option(line, where, path, into, (*above, path.resolve()))
+            else:
+                self.take(line, where, into)
+
+    def take(self, text: str, where: str, into: list[Line]) -> None:
+        """Read one requirement."""
+        body, *options = re.split(r"\s+--hash[= ]", text)
+        try:
+            requirement = Requirement(body)
+        except InvalidRequirement as error:
+            self.problems.append(f"{where}: {body!r} is not a requirement: {str(error).splitlines()[0]}")
+            return
+        if requirement.url and not requirement.url.partition("#")[0].endswith(".whl"):
+            self.problems.append(f"{where}: {requirement.name} would have to be built from {requirement.url}; name a release or a wheel")
+        else:
+            into.append(Line(requirement=requirement, where=where, hashes=tuple(option.strip() for option in options)))
+
+    def read_pyproject(self, wanted: Pyproject) -> None:
+        """Read a project's dependencies, with those of the wanted extras and dependency groups."""
+        where = wanted.path.name
+        try:
+            document = tomllib.loads(wanted.path.read_text(encoding="utf-8"))
+            requirements = [*_project_dependencies(document, wanted.extras), *_group_dependencies(document, wanted.groups)]
+            self.requires_python &= SpecifierSet(document.get("project", {}).get("requires-python", ""))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, InvalidSpecifier, ValueError, LookupError, TypeError) as error:
+            self.problems.append(f"{where}: {error}")
+            return
+        for text in requirements:
+            self.take(text, where, self.requirements)
+
+    def _option(self, line: str, where: str, path: Path, into: list[Line], above: tuple[Path, ...]) -> None:
+        match = re.match(r"(-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)", line)
+        if match:
+            included = path.parent / match[2].strip()
+            self.read_file(included, self.constraints if "c" in match[1][:3] else into, above=above)
+        elif not line.startswith(HARMLESS_OPTIONS):
+            self.problems.append(f"{where}: the option {line.split(maxsplit=1)[0].partition('=')[0]} is not understood here")
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    r"""Lines without comments, joined where one ends in a backslash, each with the number of its first."""
+    pending, first = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        first = first if pending else number
+        line = re.sub(r"(^|\s+)#.*$", "", raw)
+        if line.endswith("\\"):
+            pending += line[:-1]
+            continue
+        if complete := (pending + line).strip():
+            yield first, complete
+        pending = ""
+    if pending.strip():
+        yield first, pending.strip()
+
+
+def _project_dependencies(document: dict[str, Any], extras: tuple[str, ...]) -> Iterator[str]:
+    """PEP 621's dependencies and those of ``extras``, which may name other extras of the same project."""
+    project = document.get("project", {})
+    dynamic = {"dependencies", "optional-dependencies"} & set(project.get("dynamic", ()))
+    if dynamic:
+        raise ValueError(f"{' and '.join(sorted(dynamic))} are dynamic: only building the project would tell")
+    if not project and extras:
+        raise ValueError("there is no [project] table, so there are no extras")
+    yield from project.get("dependencies", ())
+    offered = {canonicalize_name(name): entries for name, entries in project.get("optional-dependencies", {}).items()}
+    yield from _extra_dependencies(canonicalize_name(project.get("name", "")), offered, [canonicalize_name(extra) for extra in extras])
+
+
+def _extra_dependencies(project: str, offered: dict[Any, list[str]], wanted: list[Any]) -> Iterator[str]:
+    seen: set[str] = set()
+    while wanted:
+        extra = wanted.pop()
+        if extra in seen:
+            continue
+        seen.add(extra)
+        if extra not in offered:
+            raise ValueError(f"there is no extra {extra!r} among {', '.join(sorted(offered)) or 'none'}")
+        for text in offered[extra]:
+            requirement = Requirement(text)
+            if canonicalize_name(requirement.name) == project:
+                wanted.extend(canonicalize_name(name) for name in requirement.extras)
+            else:
+                yield text
+
+
+def _group_dependencies(document: dict[str, Any], groups: tuple[str, ...]) -> Iterator[str]:
+    """PEP 735's groups, with those that they include."""
+    resolver = DependencyGroupResolver(document.get("dependency-groups", {}))
+    for group in groups:
+        try:
+            yield from map(str, resolver.resolve(group))
+        except ExceptionGroup as problems:
+            raise ValueError(f"dependency group {group!r}: {'; '.join(map(str, problems.exceptions))}") from problems

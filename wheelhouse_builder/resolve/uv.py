@@ -1,0 +1,213 @@
+"""uv as the resolver: one run of ``uv pip compile`` answers for one target."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import tomli_w
+import uv
+from packaging.pylock import Pylock, PylockValidationError
+from packaging.utils import NormalizedName, canonicalize_name
+
+from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
+from wheelhouse_builder.model.facts import MinorVersion
+from wheelhouse_builder.model.platform import Platform, parse_platform
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable
+from wheelhouse_builder.spec import Index
+
+GLIBC_STEPS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
+"""Minor versions of glibc 2 that uv has a name for; between two of them we take the lower one."""
+INDEX_NAME = "wheelhouse"
+"""What we call the index, so that credentials reach uv by environment, not by a command line that others can read."""
+LACKS_WHEEL = re.compile(r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`")
+
+NETWORK_TROUBLE = (
+    "error sending request",
+    "Request failed after",
+    "Failed to fetch",
+    "HTTP status",
+    "error decoding response",
+    "timed out",
+)
+CREDENTIAL_TROUBLE = re.compile(r"\b(401|403)\b|Unauthorized|Forbidden|[Mm]issing credentials|authentication credentials")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Uv:
+    """uv, which keeps what it learns in ``cache`` and sees no configuration but ours."""
+
+    runner: Runner
+    cache: Path
+
+    def answer(self, question: Question) -> Answer:
+        """See :class:`~wheelhouse_builder.resolve.engine.Engine`."""
+        with TemporaryDirectory(prefix="wheelhouse-") as scratch:
+            folder = Path(scratch)
+            arguments = list(_write_inputs(question, folder))
+            finished = self.runner.run([*self._command(question, folder), *arguments], env=_environment(question), cwd=folder)
+            if finished.returncode == 0:
+                return _read_answer((folder / "pylock.answer.toml").read_text(encoding="utf-8"))
+            return _read_refusal(finished, question, folder)
+
+    def _command(self, question: Question, folder: Path) -> list[str]:
+        return [
+            *(uv.find_uv_bin(), "pip", "compile", "--no-config", "--color", "never", "--no-progress"),
+            *("--cache-dir", str(self.cache)),
+            *("--python", sys.executable, "--no-python-downloads"),
+            *("--python-version", str(question.target.markers["python_full_version"])),
+            *_platform_arguments(question.target),
+            *("--no-build", "--no-sources", *(() if question.dependencies else ("--no-deps",))),
+            *("--default-index", f"{INDEX_NAME}={question.index.url}"),
+            *("--format", "pylock.toml", "--output-file", str(folder / "pylock.answer.toml"), "--quiet"),
+        ]
+
+
+def describes(target: Target) -> bool:
+    """Whether uv has a name for the platform and the ABI of ``target``.
+
+    Where it has not, it resolves for all platforms at once and our own tags decide.
+    """
+    return _platform_arguments(target) != ("--universal",)
+
+
+def _platform_arguments(target: Target) -> tuple[str, ...]:
+    platform = parse_platform(target.platforms[0])
+    if not isinstance(platform, Platform) or not target.interpreter.startswith("cp") or target.abi.endswith("t"):
+        return ("--universal",)
+    name = _platform_name(platform)
+    return ("--python-platform", name) if name else ("--universal",)
+
+
+def _platform_name(platform: Platform) -> str | None:
+    match platform.system, platform.machine:
+        case "manylinux", ("x86_64" | "aarch64") as machine:
+            return f"{machine}-manylinux_2_{_glibc_step(platform.version)}"
+        case "musllinux", ("x86_64" | "aarch64") as machine:
+            return f"{machine}-unknown-linux-musl"
+        case "macosx", machine:
+            return {"arm64": "aarch64", "x86_64": "x86_64"}[machine] + "-apple-darwin"
+        case "win", machine:
+            return {"AMD64": "x86_64", "ARM64": "aarch64", "x86": "i686"}[machine] + "-pc-windows-msvc"
+    return None
+
+
+def _glibc_step(version: MinorVersion) -> int:
+    return max((step for step in GLIBC_STEPS if step <= version[1]), default=GLIBC_STEPS[0])
+
+
+def _environment(question: Question) -> dict[str, str]:
+    """Return what uv must see besides the clean environment: the oldest macOS that counts, and credentials."""
+    platform = parse_platform(question.target.platforms[0])
+    floor = (
+        {"MACOSX_DEPLOYMENT_TARGET": "{}.{}".format(*platform.version)}
+        if isinstance(platform, Platform) and platform.system == "macosx"
+        else {}
+    )
+    return floor | _credentials(question.index)
+
+
+def _credentials(index: Index) -> dict[str, str]:
+    """Credentials from the environment variables that the spec names. Raises IndexFailure when one of them is not set."""
+    wanted = {"USERNAME": index.user_variable, "PASSWORD": index.password_variable}
+    missing = [name for name in wanted.values() if name is not None and name not in os.environ]
+    if missing:
+        raise IndexFailure(
+            f"{' and '.join(missing)} not set: the credentials for {index.url}", hint="export the variables that index: names in the spec"
+        )
+    return {f"UV_INDEX_{INDEX_NAME.upper()}_{kind}": os.environ[name] for kind, name in wanted.items() if name is not None}
+
+
+def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
+    """Write the question into ``folder``, as files that hold one line each for what is asked; yield the arguments that name them."""
+    constraints = [*question.constraints, *(f"{project}!={version}" for project, version in sorted(question.refused))]
+    files = {
+        "requirements.in": ((), question.requirements),
+        "constraints.txt": (("--constraints",), constraints),
+        "excluded.txt": (("--excludes",), sorted(question.excluded)),
+    }
+    for name, (option, lines) in files.items():
+        path = folder / name
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        yield from (*option, str(path))
+    if question.preferred is not None:
+        (folder / "pylock.answer.toml").write_text(tomli_w.dumps(dict(question.preferred.to_dict())), encoding="utf-8")
+
+
+def _read_answer(text: str) -> Pylock:
+    """Read uv's lock, without credentials that an index may have put into its URLs."""
+    try:
+        return Pylock.from_dict(_without_credentials(tomllib.loads(text)))
+    except (tomllib.TOMLDecodeError, PylockValidationError) as error:
+        raise EnvironmentFailure(f"uv wrote a lock that cannot be read: {error}", hint="pip install --upgrade uv") from error
+
+
+def _without_credentials(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _public_url(entry) if key in {"url", "index"} else _without_credentials(entry) for key, entry in value.items()}
+        case list():
+            return [_without_credentials(entry) for entry in value]
+        case _:
+            return value
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _read_refusal(finished: Finished, question: Question, folder: Path) -> Unsolvable:
+    text = _readable(finished.stderr, folder)
+    if "No solution found" in text and not CREDENTIAL_TROUBLE.search(text):
+        return Unsolvable(explanation=_explanation(text), suspects=tuple(_suspects(text)))
+    if CREDENTIAL_TROUBLE.search(text):
+        raise IndexFailure(
+            f"{question.index.url} wants credentials, or other ones: {_first_line(text)}",
+            hint="name the variables that hold them under index: in the spec, or put them into ~/.netrc",
+        )
+    if any(trouble in text for trouble in NETWORK_TROUBLE):
+        raise IndexFailure(
+            f"{question.index.url} cannot be reached: {_causes(text)}", hint="is the URL right, is there a proxy, is the network up?"
+        )
+    if finished.returncode == 1 and text:
+        return Unsolvable(explanation=_explanation(text), suspects=tuple(_suspects(text)))
+    raise EnvironmentFailure(
+        f"uv failed with exit code {finished.returncode}: {text or 'without a word'}", hint="does `uv --version` work on this host?"
+    )
+
+
+def _readable(text: str, folder: Path) -> str:
+    """What uv says, without warnings, and without the names of files that are gone by now."""
+    lines = [line for line in text.replace(f"{folder}{os.sep}", "").splitlines() if not line.startswith("warning:")]
+    return "\n".join(lines).strip()
+
+
+def _explanation(text: str) -> tuple[str, ...]:
+    """The chain of reasons, without uv's headline, margin and blank lines."""
+    lines = [re.sub(r"^( {9}|  cause: |error: )", "", line) for line in text.splitlines()]
+    return tuple(line for line in lines if line and not line.startswith("No solution found"))
+
+
+def _suspects(text: str) -> Iterator[NormalizedName]:
+    yield from dict.fromkeys(canonicalize_name(first or second) for first, second in LACKS_WHEEL.findall(text))
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if CREDENTIAL_TROUBLE.search(line)), text)
+
+
+def _causes(text: str) -> str:
+    """The headline and the last, deepest cause."""
+    lines = [re.sub(r"^\s*(error|cause): ", "", line) for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
+    return "; ".join(dict.fromkeys((lines[0], lines[-1])))
