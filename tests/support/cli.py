@@ -1,0 +1,82 @@
+"""The command as a user starts it: a process of its own, standard output and error in pipes or on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Standard output as the one JSON document that it is."""
+        found = json.loads(self.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found = self.document["error"]
+        assert isinstance(found, dict)
+        return found
+
+
+def wheelhouse(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, expect: int | None = 0) -> Ended:
+    """Run ``wheelhouse`` in ``cwd`` with pipes; ``expect``: its exit code, None if any will do."""
+    command = [sys.executable, "-m", "wheelhouse_builder", *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(cwd, env), stdin=subprocess.DEVNULL, capture_output=True, check=False, encoding="utf-8"
+    )
+    assert expect in (None, done.returncode), f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return Ended(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def on_terminal(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, answer: str = "") -> Ended:
+    """Run ``wheelhouse`` on a pseudo-terminal of its own; standard output stays a pipe."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "wheelhouse_builder", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(cwd, {"TERM": "xterm", "COLUMNS": "100", **(env or {})}),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = _until_closed(ours)
+        assert process.stdout is not None
+        stdout = process.stdout.read().decode()
+    return Ended(code=process.returncode, stdout=stdout, stderr=shown)
+
+
+def environment(cwd: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A user's environment whose home is ``cwd``/home, so that nothing of this host's user is touched."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYENV_ROOT") if key in os.environ}
+    return {**kept, "HOME": str(cwd / "home"), **(extra or {})}
+
+
+def _until_closed(descriptor: int) -> str:
+    shown = b""
+    with os.fdopen(descriptor, "rb", buffering=0) as terminal:
+        try:
+            while piece := terminal.read(4096):
+                shown += piece
+        except OSError:  # Linux says EIO when the other side has closed
+            pass
+    return shown.decode()

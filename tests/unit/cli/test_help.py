@@ -1,0 +1,52 @@
+"""What the command says of itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import on_terminal, wheelhouse
+from wheelhouse_builder import __version__
+from wheelhouse_builder.cli.app import COMMANDS
+
+NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+
+
+def test_the_commands_are_those_of_the_readme() -> None:
+    assert NAMES == ["keygen", "init", "lock", "bundle", "inspect", "verify", "unpack", "install"]
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    assert wheelhouse("--version", cwd=tmp_path).stdout == f"wheelhouse {__version__}\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_each_command_ends_in_examples_line_by_line(name: str, tmp_path: Path) -> None:
+    shown = wheelhouse(name, "--help", cwd=tmp_path).stdout
+    _, _, examples = shown.partition("Examples:\n")
+    lines = examples.strip().splitlines()
+    assert lines
+    assert all(re.match(rf"\s*(wheelhouse {name}|python3 \S+\.whb {name})\b", line) for line in lines)
+    for option in ("--json", "--quiet", "--verbose", "--help"):
+        assert option in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_holds_no_markup_and_no_colour(name: str, tmp_path: Path) -> None:
+    shown = wheelhouse(name, "--help", cwd=tmp_path, env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in shown
+    assert "\b" not in shown
+    assert "`" not in shown
+
+
+def test_without_a_command_there_is_the_overview(tmp_path: Path) -> None:
+    shown = wheelhouse(cwd=tmp_path, expect=None)
+    assert all(name in shown.stdout + shown.stderr for name in NAMES)
+
+
+def test_help_is_help_on_a_terminal_too(tmp_path: Path) -> None:
+    shown = on_terminal("bundle", "--help", cwd=tmp_path)
+    assert shown.code == 0
+    assert "Examples:" in shown.stdout

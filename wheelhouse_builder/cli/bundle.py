@@ -1,0 +1,107 @@
+"""``wheelhouse bundle``: the main job, from a spec to one signed file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.filesize import decimal
+
+from wheelhouse_builder.adapters.keys import load_signer
+from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.cli.console import Console
+from wheelhouse_builder.cli.options import AsJson, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
+from wheelhouse_builder.errors import EnvironmentFailure, UsageError
+from wheelhouse_builder.pack import EFFORTS
+from wheelhouse_builder.pipeline import Report, make_bundle
+from wheelhouse_builder.spec import Spec, read_spec
+
+EXAMPLES = """
+wheelhouse bundle
+wheelhouse bundle services/web -o web.whb --key release_ed25519
+wheelhouse bundle --plain
+"""
+
+
+def command(
+    spec: SpecPath = Path(),
+    *,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: NAME-VERSION.whb here.")
+    ] = None,
+    key: SigningKey = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Carry the wheels as they are: larger, but tar and pip alone can unpack it.")
+    ] = False,
+    effort: Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")] = "balanced",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make the bundle of a spec: one signed file.
+
+    That is: lock, fetch, rehearse each target, pack, sign. Locks beside the spec are taken as they are; where they no longer answer
+    the spec, the bundle is refused. Without locks, each target is resolved on the spot. A file that is already there is replaced when
+    the new one is complete, not before.
+    """
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
+    found = read_spec(spec_at(spec))
+    key_path = key.expanduser() if key else found.key or default_key()
+    signer = load_signer(key_path)
+    path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
+    report = make_bundle(found, path, signer=signer, store=Store(), reporter=console, plain=plain, effort=effort)
+    console.result(_document(found, report, plain=plain), _told(found, report, key_path))
+
+
+def _writable(path: Path) -> Path:
+    """``path``, if a file can come into being there. Raises before any work was done for nothing."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint=f"name the file to write, as in {path / 'NAME-VERSION.whb'}")
+    if not path.absolute().parent.is_dir():
+        raise EnvironmentFailure(f"{path} cannot be written: there is no folder {path.parent}", hint="make it, or name another with -o")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise EnvironmentFailure(f"{path} cannot be written: the folder {path.absolute().parent} is read-only", hint="name another with -o")
+    return path
+
+
+def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
+    packed = report.packed
+    return {
+        "command": "bundle",
+        "bundle": {
+            "path": str(packed.path),
+            "name": spec.name,
+            "version": spec.version,
+            "digest": f"sha256:{packed.digest}",
+            "mode": "plain" if plain else "dense",
+            "size": packed.size,
+            "distributions": packed.distributions,
+            "wheels_size": packed.wheels_size,
+        },
+        "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
+        "signed_by": packed.fingerprint,
+    }
+
+
+def _told(spec: Spec, report: Report, key: Path) -> str:
+    packed = report.packed
+    ratio = f"{packed.size / packed.wheels_size:.0%} of the wheels" if packed.wheels_size else "no wheels"
+    trust = key.with_name(f"{key.name}.allowed_signers")
+    return "\n".join(
+        [
+            f"{spec.name} {spec.version}: {packed.distributions} distributions for {packed.targets} targets, packed and signed.",
+            "",
+            *(f"  {lock.target.name:<36} {len(lock.wheels):>4} distributions" for lock in report.locks),
+            "",
+            f"  wheels     {decimal(packed.wheels_size)}",
+            f"  bundle     {decimal(packed.size)} ({ratio})",
+            f"  digest     sha256:{packed.digest}",
+            f"  signed by  {packed.fingerprint}",
+            "",
+            "next",
+            f"  wheelhouse verify {packed.path} --trust {trust if trust.is_file() else 'ALLOWED_SIGNERS'}",
+            f"  and inside: python3 {packed.path.name} install --venv DIR --trust ALLOWED_SIGNERS",
+        ]
+    )

@@ -1,0 +1,33 @@
+"""``wheelhouse verify``: whether a bundle is whole, and who signed it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wheelhouse_builder.cli.console import Console
+from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, Trust, Verbose
+from wheelhouse_builder.runtime.commands import run_verify
+
+EXAMPLES = """
+wheelhouse verify acme-web-2026.11.whb --trust allowed_signers
+wheelhouse verify acme-web-2026.11.whb --trust allowed_signers --deep
+"""
+
+
+def command(
+    file: BundlePath,
+    *,
+    trust: Trust,
+    deep: Annotated[bool, typer.Option("--deep", help="Also rebuild and check each wheel, in the temporary directory.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check the signature and every byte of a bundle.
+
+    A check that cannot be made has failed.
+    """
+    console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
+    console.report(run_verify(str(file), str(trust), deep=deep, progress=console))
