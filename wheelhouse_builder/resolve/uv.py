@@ -19,7 +19,7 @@ from packaging.pylock import Pylock, PylockValidationError
 from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.adapters.process import Finished, Runner
-from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
+from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
 from wheelhouse_builder.model.facts import MinorVersion
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
@@ -52,6 +52,8 @@ class Uv:
 
     def answer(self, question: Question) -> Answer:
         """See :class:`~wheelhouse_builder.resolve.engine.Engine`."""
+        if question.target.interpreter.startswith("cp2"):
+            raise ResolutionError(f"{question.target}: uv does not resolve for Python 2", hint="leave this target out")
         with TemporaryDirectory(prefix="wheelhouse-") as scratch:
             folder = Path(scratch)
             arguments = list(_write_inputs(question, folder))
