@@ -262,6 +262,12 @@ def with_signature(draft: Draft, armored: bytes, *, name: str) -> bytes:
     return assemble(draft.payload, {**draft.control, "manifest.json": canonical_json(draft.document), name: armored})
 
 
+def with_signed_manifest(draft: Draft, manifest: bytes, key: Key) -> bytes:
+    """A bundle whose manifest is these very bytes."""
+    signature = {sshsig.member_name(key.public_key): key.armored(manifest)}
+    return assemble(draft.payload, {**draft.control, "manifest.json": manifest, **signature})
+
+
 def signed_for_another_namespace(draft: Draft, key: Key) -> bytes:
     armored = key.armored(canonical_json(draft.document), namespace="file")
     return with_signature(draft, armored, name=sshsig.member_name(key.public_key))

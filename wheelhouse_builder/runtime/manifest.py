@@ -211,7 +211,12 @@ def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 
 
 def _first_twin(keys: Sequence[str]) -> str:
-    return next(key for index, key in enumerate(keys) if key in keys[:index])
+    seen: Set[str] = set()
+    for key in keys:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("no key is there twice")
 
 
 def _integer(text: str) -> int:

@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.bundles import NAME, TARGET, VERSION, Document, Draft, draft, target
+from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.manifest import Manifest, canonical_json, content_digest, parse_manifest
+
+PIP, DEMO = "pip-26.3-py3-none-any.whl", "demo-1.0-py3-none-any.whl"
+SHA256 = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Draft:
+    return draft(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> Draft:
+    return draft(tmp_path_factory.mktemp("dense"), mode="dense")
+
+
+def parsed(document: Any) -> Manifest:
+    return parse_manifest(canonical_json(document))
+
+
+# What is right
+
+
+def test_every_key_of_the_format_is_a_field(plain: Draft) -> None:
+    manifest = parsed(plain.document)
+    assert (manifest.name, manifest.version, manifest.mode) == (NAME, VERSION, "plain")
+    assert [target.name for target in manifest.targets] == [TARGET]
+    assert [each.filename for each in manifest.distributions] == [DEMO, PIP]
+    assert [each.bootstrap for each in manifest.distributions] == [False, True]
+    assert manifest.distributions[0].origin.url == f"https://files.example.org/{DEMO}"
+    assert manifest.frames[0].entries[0] == ("README.txt", 22)
+    assert manifest.targets[0].markers["platform_release"] is None
+    assert manifest.document == plain.document
+    assert manifest.payload_size == len(plain.payload)
+    assert manifest.root == f"{NAME}-{VERSION}/"
+
+
+def test_a_dense_manifest_parses(dense: Draft) -> None:
+    assert parsed(dense.document).frames[1].entries[-1] == ("pool/0001", 8)
+
+
+def test_the_digest_depends_on_the_content_and_not_on_how_it_travels(plain: Draft, dense: Draft) -> None:
+    assert content_digest(plain.document) == content_digest(dense.document)
+    assert content_digest(plain.document) != content_digest(plain.changed(lambda d: d.update(as_of=None)).document)
+
+
+def test_the_digest_is_the_sha256_of_the_canonical_document_without_transport(plain: Draft) -> None:
+    content = {key: value for key, value in plain.document.items() if key != "transport"}
+    assert content_digest(plain.document) == hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def test_canonical_json_is_sorted_dense_utf8_with_one_newline() -> None:
+    assert canonical_json({"b": [1, True, None], "a": {"é": "\n"}}) == '{"a":{"é":"\\n"},"b":[1,true,null]}\n'.encode()
+
+
+@pytest.mark.parametrize("value", [1.5, float("nan"), {1: 2}, b"x", {"a": [{"b": 0.0}]}, "e\u0301", "\ud800", {"\ud800": 1}])
+def test_what_has_no_canonical_encoding_is_refused_by_the_writer(value: Any) -> None:
+    with pytest.raises(ValueError):
+        canonical_json(value)
+
+
+# What is wrong, by one change each
+
+Change = Callable[[Document], object]
+
+
+def sets(path: str, value: Any) -> Change:
+    """Puts ``value`` at a path such as ``targets.0.name``."""
+
+    def change(document: Any) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            document = document[int(key) if key.isdigit() else key]
+        document[int(last) if last.isdigit() else last] = value
+
+    return change
+
+
+def drops(path: str) -> Change:
+    def change(document: Any) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            document = document[int(key) if key.isdigit() else key]
+        document.pop(int(last) if last.isdigit() else last)
+
+    return change
+
+
+def doubles(path: str) -> Change:
+    """Puts the first item of a list into it once more."""
+
+    def change(document: Any) -> None:
+        for key in path.split("."):
+            document = document[int(key) if key.isdigit() else key]
+        document.insert(1, copy.deepcopy(document[0]))
+
+    return change
+
+
+def reverses(path: str) -> Change:
+    def change(document: Any) -> None:
+        for key in path.split("."):
+            document = document[int(key) if key.isdigit() else key]
+        document.reverse()
+
+    return change
+
+
+def swaps_frames(document: Document) -> None:
+    document["transport"]["frames"].reverse()
+
+
+def adds_a_target(document: Document) -> None:
+    """A second target whose locks are not in the bundle."""
+    document["targets"].append(target("cp313-manylinux_2_28_x86_64"))
+
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "format": (sets("format", "zip"), "format: it is not"),
+    "newer version": (sets("version", 2), "version: it is 2"),
+    "version that is true": (sets("version", True), "version: it is True"),
+    "unknown key": (sets("note", "hi"), "the key 'note' is unknown"),
+    "missing key": (drops("as_of"), "the key 'as_of' is missing"),
+    "unknown key of the bundle": (sets("bundle.note", 1), "bundle: the key 'note' is unknown"),
+    "unknown key of a target": (sets("targets.0.note", 1), "targets[0]: the key 'note' is unknown"),
+    "unknown key of the transport": (sets("transport.note", 1), "transport: the key 'note' is unknown"),
+    "unknown key of a frame": (sets("transport.frames.1.note", 1), "transport.frames[1]: the key 'note' is unknown"),
+    "unknown key of an origin": (sets("distributions.1.origin.note", 1), "distributions[1].origin: the key 'note' is unknown"),
+    "missing key of a distribution": (drops("distributions.1.size"), "distributions[1]: the key 'size' is missing"),
+    "missing key of a file": (drops("files.2.sha256"), "files[2]: the key 'sha256' is missing"),
+    "missing marker": (drops("targets.0.markers.os_name"), "targets[0].markers: the key 'os_name' is missing"),
+    "marker extra": (sets("targets.0.markers.extra", ""), "targets[0].markers: the key 'extra' is unknown"),
+    "marker of another type": (sets("targets.0.markers.os_name", 1), "targets[0].markers.os_name: it is no string"),
+    "name with a slash": (sets("bundle.name", "a/b"), "bundle.name: "),
+    "name that is parent": (sets("bundle.name", ".."), "bundle.name: "),
+    "empty version": (sets("bundle.version", ""), "bundle.version: "),
+    "time without Z": (sets("as_of", "2026-11-19T12:00:00"), "as_of: "),
+    "time that is none": (sets("as_of", "2026-02-30T12:00:00Z"), "as_of: "),
+    "targets no list": (sets("targets", {}), "targets: it is no list"),
+    "no target": (sets("targets", []), "targets: there is none"),
+    "target's name": (sets("targets.0.name", "cp312"), "targets[0].name: "),
+    "interpreter": (sets("targets.0.interpreter", "cp 312"), "targets[0].interpreter: "),
+    "no platform": (sets("targets.0.platforms", []), "targets[0].platforms: "),
+    "platform twice": (doubles("targets.0.platforms"), "targets[0].platforms: "),
+    "pip that is not there": (sets("targets.0.pip", "pip-1.0-py3-none-any.whl"), "targets[0].pip: "),
+    "pip that is demo": (sets("targets.0.pip", DEMO), "targets[0].pip: "),
+    "decoder that is not there": (sets("targets.0.decoder", "decoders/a.whl"), "targets[0].decoder: "),
+    "decoder that is code": (sets("targets.0.decoder", "__main__.py"), "targets[0].decoder: "),
+    "target twice": (doubles("targets"), "targets: "),
+    "target without locks": (adds_a_target, "files: 'targets/cp313-manylinux_2_28_x86_64/pylock.toml' is missing"),
+    "distribution twice": (doubles("distributions"), "distributions: "),
+    "distributions not sorted": (reverses("distributions"), "distributions[1]: "),
+    "distribution's target": (sets("distributions.0.targets", ["cp311-win32"]), "distributions[0].targets[0]: "),
+    "distribution for nobody": (sets("distributions.0.targets", []), "distributions[0].targets: "),
+    "target of a distribution twice": (sets("distributions.0.targets", [TARGET, TARGET]), "distributions[0].targets: "),
+    "distribution of another project": (sets("distributions.0.project", "demon"), "distributions[0].project: "),
+    "project not normalized": (sets("distributions.0.project", "Demo"), "distributions[0].project: "),
+    "file name with a folder": (sets("distributions.0.filename", "a/" + DEMO), "distributions[0].filename: "),
+    "file name of an sdist": (sets("distributions.0.filename", "demo-1.0.tar.gz"), "distributions[0].filename: "),
+    "distribution's version": (sets("distributions.0.version", "1.0\x1b[2J"), "distributions[0].version: "),
+    "negative size": (sets("distributions.0.size", -1), "distributions[0].size: "),
+    "size that is true": (sets("distributions.0.size", True), "distributions[0].size: "),
+    "size in words": (sets("distributions.0.size", "12"), "distributions[0].size: "),
+    "size beyond any file": (sets("distributions.0.size", 2**63), "distributions[0].size: "),
+    "another size than the entry's": (sets("distributions.0.size", 1), "transport.frames[1].entries[0][1]: "),
+    "digest in capitals": (sets("distributions.0.sha256", "A" * 64), "distributions[0].sha256: "),
+    "short digest": (sets("distributions.0.sha256", "0" * 63), "distributions[0].sha256: "),
+    "digest that ends in a newline": (sets("distributions.0.sha256", SHA256 + "\n"), "distributions[0].sha256: "),
+    "origin": (sets("distributions.0.origin.kind", "friend"), "distributions[0].origin.kind: "),
+    "credentials": (sets("distributions.0.origin.url", "https://me:secret@example.org/a"), "distributions[0].origin.url: "),
+    "scheme": (sets("distributions.0.origin.url", "javascript://example.org/a"), "distributions[0].origin.url: "),
+    "escape sequence": (sets("distributions.0.origin.url", "https://example.org/\x1b[2J"), "distributions[0].origin.url: "),
+    "uploaded": (sets("distributions.0.origin.uploaded", "yesterday"), "distributions[0].origin.uploaded: "),
+    "bootstrap in words": (sets("distributions.0.bootstrap", "no"), "distributions[0].bootstrap: "),
+    "readme missing": (drops("files.0"), "files: 'README.txt' is missing"),
+    "lock missing": (drops("files.1"), "files: 'targets/"),
+    "foreign file": (sets("files.0.path", "EVIL.txt"), "files: "),
+    "file twice": (doubles("files"), "files: "),
+    "files not sorted": (reverses("files"), "files[1]: "),
+    "path that leaves": (sets("files.0.path", "../README.txt"), "files[0].path: "),
+    "path of another type": (sets("files.0.path", None), "files[0].path: it is no string"),
+    "control not sorted": (reverses("control"), "control[1]: "),
+    "control member without a place": (sets("control.0.path", "__evil__.py"), "control[0].path: "),
+    "the manifest itself": (sets("control.1.path", "manifest.json"), "control[1].path: "),
+    "runtime in a folder": (sets("control.2.path", "wheelhouse_runtime/b/a.py"), "control[2].path: "),
+    "runtime that is no Python": (sets("control.2.path", "wheelhouse_runtime/a.so"), "control[2].path: "),
+    "mode": (sets("transport.mode", "zip"), "transport.mode: "),
+    "dense mode of plain entries": (sets("transport.mode", "dense"), "has no place in the payload"),
+    "zstd": (sets("transport.zstd", None), "transport.zstd: "),
+    "no frames": (sets("transport.frames", []), "transport.frames: "),
+    "frame lost": (drops("transport.frames.0"), "transport.frames: 'README.txt' is missing"),
+    "frames in another order": (swaps_frames, "tar_size"),
+    "frame of nothing": (sets("transport.frames.0.size", 0), "transport.frames[0].chunks: "),
+    "chunk too few": (drops("transport.frames.0.chunks.0"), "transport.frames[0].chunks: there are 0"),
+    "chunk too many": (doubles("transport.frames.0.chunks"), "transport.frames[0].chunks: there are 2"),
+    "chunk's digest": (sets("transport.frames.0.chunks.0", "x"), "transport.frames[0].chunks[0]: "),
+    "tar size": (sets("transport.frames.0.tar_size", 512), "transport.frames[0].tar_size: "),
+    "entry twice": (doubles("transport.frames.0.entries"), "twice"),
+    "entry missing": (drops("transport.frames.1.entries.0"), f"'wheels/{DEMO}' is missing"),
+    "foreign entry": (sets("transport.frames.1.entries.0.0", "wheels/evil-1.0-py3-none-any.whl"), "has no place in the payload"),
+    "entry of the pool in mode plain": (sets("transport.frames.1.entries.0.0", "pool/0000"), "has no place in the payload"),
+    "entry of another size": (sets("transport.frames.0.entries.0.1", 21), "transport.frames[0].entries[0][1]: "),
+    "entry that is no pair": (sets("transport.frames.0.entries.0", ["README.txt"]), "transport.frames[0].entries[0]: "),
+    "entry that is an object": (sets("transport.frames.0.entries.0", {"a": 1, "b": 2}), "transport.frames[0].entries[0]: "),
+    "entry whose path leaves": (sets("transport.frames.0.entries.0.0", "/etc/passwd"), "transport.frames[0].entries[0][0]: "),
+}
+
+
+@pytest.mark.parametrize("defect", WRONG)
+def test_a_defect_is_refused_with_its_address(plain: Draft, defect: str) -> None:
+    change, problem = WRONG[defect]
+    with pytest.raises(BundleRefused) as caught:
+        parsed(plain.changed(change).document)
+    assert problem in str(caught.value)
+    assert caught.value.hint
+
+
+DENSE_WRONG: dict[str, tuple[Change, str]] = {
+    "pool begins with 1": (drops("transport.frames.1.entries.2"), "'pool/0001' has no place"),
+    "pool not in order": (reverses("transport.frames.1.entries"), "'pool/0001' has no place"),
+    "pool with a gap": (sets("transport.frames.1.entries.3.0", "pool/0002"), "'pool/0002' has no place"),
+    "pool with three digits": (sets("transport.frames.1.entries.3.0", "pool/001"), "'pool/001' has no place"),
+    "pool with five digits": (sets("transport.frames.1.entries.3.0", "pool/00001"), "'pool/00001' has no place"),
+    "wheel in mode dense": (sets("transport.frames.1.entries.0.0", f"wheels/{DEMO}"), f"'wheels/{DEMO}' has no place"),
+    "skeleton missing": (drops("transport.frames.1.entries.0"), f"'skeletons/{DEMO}' is missing"),
+    "plain mode of dense entries": (sets("transport.mode", "plain"), "has no place"),
+}
+
+
+@pytest.mark.parametrize("defect", DENSE_WRONG)
+def test_a_defect_of_dense_mode_is_refused_with_its_address(dense: Draft, defect: str) -> None:
+    change, problem = DENSE_WRONG[defect]
+    with pytest.raises(BundleRefused) as caught:
+        parsed(dense.changed(change).document)
+    assert problem in str(caught.value)
+
+
+# Bytes that are not canonical, or no JSON
+
+
+def encodings(data: bytes) -> dict[str, bytes]:
+    """The same document, written otherwise, and documents that are none."""
+    document = json.loads(data)
+    text = data.decode()
+    return {
+        "indented": json.dumps(document, sort_keys=True, indent=1).encode() + b"\n",
+        "spaces": json.dumps(document, sort_keys=True).encode() + b"\n",
+        "not sorted": json.dumps(dict(reversed(document.items())), separators=(",", ":")).encode() + b"\n",
+        "no newline": data[:-1],
+        "two newlines": data + b"\n",
+        "byte order mark": b"\xef\xbb\xbf" + data,
+        "UTF-16": text.encode("utf-16"),
+        "escaped": data.replace(b"acme-web", b"acme\\u002dweb"),
+        "not UTF-8": data.replace(b"acme-web", b"acme\xffweb"),
+        "duplicate key": data.replace(b'"as_of":', b'"as_of":null,"as_of":'),
+        "duplicate key deep within": data.replace(b'"abi":', b'"abi":"cp311","abi":'),
+        "float": data.replace(b'"version":1}', b'"version":1.0}'),
+        "exponent": data.replace(b'"version":1}', b'"version":1e0}'),
+        "NaN": data.replace(b'"version":1}', b'"version":NaN}'),
+        "infinity": data.replace(b'"version":1}', b'"version":-Infinity}'),
+        "huge number": data.replace(b'"version":1}', b'"version":' + b"9" * 1_000_000 + b"}"),
+        "minus zero": data.replace(b'["README.txt",22]', b'["README.txt",-0]'),
+        "deep lists": b"[" * 200_000,
+        "deep objects": b'{"a":' * 200_000,
+        "deep lists within": data.replace(b'"as_of":"2026-11-19T12:00:00Z"', b'"as_of":' + b"[" * 100_000 + b"]" * 100_000),
+        "a list": b"[]\n",
+        "a string": b'"wheelhouse-bundle"\n',
+        "null": b"null\n",
+        "empty": b"",
+        "NUL": b"\0",
+        "surrogate": data.replace(b"acme-web", b"\\ud800"),
+        "decomposed": data.replace(b"files.example.org", "e\u0301.example.org".encode()),
+    }
+
+
+@pytest.mark.parametrize("name", encodings(canonical_json({"acme-web": 1})))
+def test_a_document_that_is_not_canonical_is_refused(plain: Draft, name: str) -> None:
+    good = canonical_json(plain.document)
+    data = encodings(good)[name]
+    assert data != good
+    with pytest.raises(BundleRefused):
+        parse_manifest(data)
+
+
+def test_every_truncation_is_refused(plain: Draft) -> None:
+    data = canonical_json(plain.document)
+    for length in range(len(data)):
+        with pytest.raises(BundleRefused):
+            parse_manifest(data[:length])
+
+
+def test_every_flipped_bit_is_refused_or_means_something_else(plain: Draft) -> None:
+    data = canonical_json(plain.document)
+    good = parse_manifest(data)
+    for position in range(len(data)):
+        wrong = bytearray(data)
+        wrong[position] ^= 1 << position % 8
+        try:
+            found = parse_manifest(bytes(wrong))
+        except BundleRefused:
+            continue
+        assert found != good
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.data())
+def test_any_value_anywhere_is_parsed_or_refused(plain: Draft, data: st.DataObject) -> None:
+    document = copy.deepcopy(plain.document)
+    place: Any = document
+    while True:
+        keys = list(range(len(place))) if isinstance(place, list) else sorted(place)
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(place[key], (list, dict)) and place[key] and data.draw(st.booleans()):
+            place = place[key]
+            continue
+        place[key] = data.draw(JSON)
+        break
+    for encoded in (json.dumps(document), json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"):
+        try:
+            manifest = parse_manifest(encoded.encode("utf-8", "surrogatepass"))
+        except BundleRefused:
+            continue
+        assert canonical_json(manifest.document) == encoded.encode()
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
+    with pytest.raises(BundleRefused):
+        parse_manifest(data)
+
+
+def test_a_manifest_of_many_distributions_parses_in_time(plain: Draft) -> None:
+    """Ten thousand: nothing here is quadratic."""
+
+    def grow(document: Document) -> None:
+        wheel, entries = document["distributions"][0], document["transport"]["frames"][1]["entries"]
+        for number in range(10_000):
+            filename = f"demo-1.{number:05}-py3-none-any.whl"
+            document["distributions"].append({**wheel, "filename": filename})
+            entries.append([f"wheels/{filename}", wheel["size"]])
+        document["distributions"].sort(key=lambda each: each["filename"])
+        document["transport"]["frames"][1]["tar_size"] += 10_000 * (512 + -(-wheel["size"] // 512) * 512)
+
+    manifest = parsed(plain.changed(grow).document)
+    assert len(manifest.distributions) == 10_002
