@@ -1,0 +1,163 @@
+"""Locked wheels → wheels in the store: each once, in parallel, taken up where an interruption left it, checked before anybody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from wheelhouse_builder.adapters.index import CONNECTIONS, IndexClient, shown
+from wheelhouse_builder.adapters.store import Partial, Store, telling
+from wheelhouse_builder.errors import DistributionError, IndexFailure, WheelhouseError
+from wheelhouse_builder.model.distribution import LockedWheel, Wheel
+from wheelhouse_builder.reporter import Reporter, Step
+from wheelhouse_builder.runtime.wheel import wheel_problems
+
+ASK_THE_INDEX = "The index serves another file than was locked. If it was rebuilt there on purpose, lock again and review the difference."
+ASK_THE_MAKER = "Leave this release out with a constraint, and tell the people who publish it."
+
+
+def fetch(wheels: Iterable[LockedWheel], store: Store, *, client: IndexClient, reporter: Reporter) -> dict[str, Wheel]:
+    """Bring all ``wheels`` into the store; file name → wheel. What is there already is not fetched again.
+
+    All wheels are tried before it fails: IndexFailure for what could not be had, DistributionError when one of them is not what the
+    lock or the wheel specification says; EnvironmentFailure, at once, when this host cannot go on.
+    """
+    wanted = _one_each(wheels)
+    total = sum(wheel.size or 0 for wheel in wanted) if all(wheel.size for wheel in wanted) else None
+    with reporter.step("fetching", total=total, unit="B") as step, ThreadPoolExecutor(CONNECTIONS, "fetch") as threads:
+        running = {threads.submit(_Fetching(wheel, store, client, step).run): wheel for wheel in _big_ones_first(wanted)}
+        try:
+            fetched, failures = _gather(running)
+        except BaseException:
+            client.abandon()
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failures:
+        raise _all_in_one(failures)
+    return {wheel.filename: wheel for wheel in sorted(fetched, key=lambda wheel: wheel.filename)}
+
+
+def _one_each(wheels: Iterable[LockedWheel]) -> list[LockedWheel]:
+    """Each file once, though several locks may name it."""
+    wanted: dict[str, LockedWheel] = {}
+    problems = []
+    for wheel in wheels:
+        known = wanted.setdefault(wheel.filename, wheel)
+        if known.sha256 != wheel.sha256:
+            problems.append(f"{wheel.filename}: sha256 {known.sha256} from {shown(known.url)}")
+            problems.append(f"{wheel.filename}: sha256 {wheel.sha256} from {shown(wheel.url)}")
+    if problems:
+        raise DistributionError(
+            *problems, hint="One file name can stand for one file only: take the project from one index for all targets."
+        )
+    return list(wanted.values())
+
+
+def _big_ones_first(wheels: Sequence[LockedWheel]) -> list[LockedWheel]:
+    """The order in which the last one is done soonest. Where sizes are not known, wheels with compiled code are taken for the big ones."""
+    return sorted(wheels, key=lambda wheel: (wheel.filename.endswith("-none-any.whl"), -(wheel.size or 0)))
+
+
+def _gather(running: dict[Future[Wheel], LockedWheel]) -> tuple[list[Wheel], list[WheelhouseError]]:
+    """Wait for all; what this host cannot do will fail for the others too, so it ends the wait."""
+    fetched: list[Wheel] = []
+    failures: list[WheelhouseError] = []
+    for future in as_completed(running):
+        try:
+            fetched.append(future.result())
+        except (IndexFailure, DistributionError) as failure:
+            failures.append(failure)
+    return fetched, failures
+
+
+def _all_in_one(failures: Sequence[WheelhouseError]) -> WheelhouseError:
+    """One error that tells all. A wrong file weighs more than one that is not to be had."""
+    problems = sorted(problem for failure in failures for problem in failure.problems)
+    hints = sorted({failure.hint for failure in failures if failure.hint})
+    kind = DistributionError if any(isinstance(failure, DistributionError) for failure in failures) else IndexFailure
+    return kind(*problems, hint="\n".join(hints))
+
+
+class _Fetching:
+    """The way of one wheel into the store."""
+
+    def __init__(self, wheel: LockedWheel, store: Store, client: IndexClient, step: Step) -> None:
+        self.wheel = wheel
+        self.store = store
+        self.client = client
+        self.step = step
+
+    def run(self) -> Wheel:
+        """The wheel, fetched if need be, and checked in any case: the store may hold it under another name, or from an older wheelhouse."""
+        wheel = self.wheel
+        path = self._find() or self._fetch()
+        with telling("read", path), path.open("rb") as file:
+            problems = wheel_problems(file, wheel.filename)
+            size = file.seek(0, 2)
+        if problems:
+            raise DistributionError(*self._named(problems), hint=ASK_THE_MAKER)
+        return Wheel(
+            project=wheel.project,
+            version=wheel.version,
+            filename=wheel.filename,
+            sha256=wheel.sha256,
+            size=size,
+            path=path,
+            url=shown(wheel.url),
+            uploaded=wheel.uploaded,
+        )
+
+    def _find(self) -> Path | None:
+        path = self.store.find_sound(self.wheel.sha256)
+        if path is not None:
+            self.step.advance(path.stat().st_size)
+        return path
+
+    def _fetch(self) -> Path:
+        try:
+            with self.store.partial(self.wheel.sha256, waiting=self.client.check_abandoned) as partial:
+                # another process, or another name of the same file, may have been faster
+                return self._find() or self._download(partial)
+        except DistributionError as error:
+            raise DistributionError(*self._named(error.problems), hint=ASK_THE_INDEX) from error
+        except IndexFailure as error:
+            raise IndexFailure(*self._named(error.problems), hint=error.hint) from error
+
+    def _download(self, partial: Partial) -> Path:
+        sink = _Counted(partial, self.step, self.wheel.size)
+        resumed = partial.size > 0
+        if partial.size != self.wheel.size:
+            self.client.download(self.wheel.url, sink)
+        if resumed and partial.problem(self.wheel.size):  # what was left from the last time was no good
+            sink.restart()
+            self.client.download(self.wheel.url, sink)
+        return partial.commit(self.wheel.size)
+
+    def _named(self, problems: Sequence[str]) -> list[str]:
+        return [f"{self.wheel.filename}: {problem}" for problem in problems]
+
+
+class _Counted:
+    """A partial file whose progress is told, and which takes no more than was promised."""
+
+    def __init__(self, partial: Partial, step: Step, limit: int | None) -> None:
+        self._partial = partial
+        self._step = step
+        self._limit = limit
+        step.advance(partial.size)
+
+    @property
+    def size(self) -> int:
+        return self._partial.size
+
+    def write(self, data: bytes) -> None:
+        self._partial.write(data)
+        self._step.advance(len(data))
+        if self._limit is not None and self.size > self._limit:
+            self.restart()
+            raise DistributionError(f"is longer than the {self._limit} bytes that the lock says")
+
+    def restart(self) -> None:
+        self._step.advance(-self._partial.size)
+        self._partial.restart()
