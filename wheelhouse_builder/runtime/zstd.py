@@ -47,7 +47,7 @@ class Decoder:
         """For people: ``backports.zstd``, ``/usr/bin/zstd``, ``pure Python``."""
         self._engine = engine
 
-    def decompress(self, chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    def decompress(self, chunks: Iterable[bytes], size: int) -> Generator[bytes, None, None]:
         """The ``size`` bytes that the one zstd frame in ``chunks`` stands for, in pieces.
 
         The frame's checksum is compared after the last piece, so what was yielded holds only once the iteration has ended by itself.

@@ -13,6 +13,9 @@ WINDOW_LIMIT = 1 << 27
 BLOCK_LIMIT = 1 << 17
 """Bytes that a block may stand for."""
 
+LEAST_COMPRESSED = 2
+"""Bytes of the smallest compressed block: one to say that there are no literals, one for no sequences. Not all libraries ask for it."""
+
 RAW, RLE, COMPRESSED = 0, 1, 2
 
 CONTENT_SIZE_BYTES = (0, 2, 4, 8)
@@ -61,8 +64,8 @@ class Frame:
             kind, size = number >> 1 & 3, number >> 3
             if kind > COMPRESSED:
                 raise refused("a block has the reserved type")
-            if size > self.block_limit:
-                raise refused("a block is larger than the frame allows")
+            if size > self.block_limit or (kind == COMPRESSED and size < LEAST_COMPRESSED):
+                raise refused("a block has a size that the frame does not allow")
             yield Block(header, kind, size, self._source.take(1 if kind == RLE else size))
 
     def checksum(self) -> bytes:
