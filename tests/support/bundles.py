@@ -143,9 +143,13 @@ def plain_entries(wheels: Members) -> Members:
 
 
 def dense_entries(wheels: Members) -> Members:
-    """Skeletons that are one literal each, and a pool that nothing needs."""
-    skeletons = {f"skeletons/{name}": b"WHSK\x01\0\0" + varint(len(data)) + data for name, data in sorted(wheels.items())}
-    return {**skeletons, "pool/0000": b"some bytes", "pool/0001": b"and more"}
+    """Skeletons of one member each, which is the whole wheel, and the wheels as the pieces of the pool."""
+    skeletons: Members = {}
+    start = 0
+    for name, data in sorted(wheels.items()):
+        skeletons[f"skeletons/{name}"] = b"WHSK\x01\0\x01\0" + varint(2 * start) + varint(len(data)) + b"\0\0"
+        start += len(data)
+    return skeletons | {f"pool/{number:04}": wheels[name] for number, name in enumerate(sorted(wheels))}
 
 
 def varint(number: int) -> bytes:
