@@ -182,7 +182,8 @@ class _Extraction:
             if self._manifest.mode != PLAIN and not zlib_is_stock():
                 raise _foreign_zlib(distribution)
             return ["size or SHA-256 is not what the manifest says."]
-        return wheel_problems(path, distribution.filename)
+        with open(path, "rb") as file:
+            return wheel_problems(file, distribution.filename)
 
     def _between(self) -> None:
         if self._stop.is_set():
