@@ -32,6 +32,7 @@ METHODS = frozenset([STORED, VERBATIM] + [memory + level for memory in (MEMORY_8
 
 _VARINT_BYTES = 10
 _LARGEST = 2**63 - 1
+"""No pool ends after this byte."""
 _LARGEST_WITHOUT_ZIP64 = 0xFFFFFFFE
 
 # APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16; 14 and 16 are where CRC-32, compressed size and uncompressed size stand, in this order.
@@ -276,12 +277,12 @@ class _Cursor:
         return piece
 
     def varint(self) -> int:
-        """Unsigned LEB128 of at most ten bytes and 63 bits."""
+        """Unsigned LEB128 of at most ten bytes and 64 bits."""
         number = 0
         for place in range(_VARINT_BYTES):
             byte = self.take(1)[0]
             number |= (byte & 0x7F) << (7 * place)
-            if byte < 0x80 and number <= _LARGEST:
+            if byte < 0x80 and number < 2**64:
                 return number
         raise _refused("a skeleton holds a number that is too long")
 

@@ -1,0 +1,120 @@
+"""Bundles for this very host, made by hand from true wheels, with the true reader inside: what unpack and install are tried on.
+
+Made with the second writer of :mod:`tests.support.bundles`, so that the far side is not tested against the packer alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tests.support.bundles import ROOT, Document, Draft, distribution, file_list, pack, target
+from wheelhouse_builder import runtime
+from wheelhouse_builder.runtime.host import Floor, Host
+from wheelhouse_builder.runtime.layout import pool_entry, skeleton_entry, wheel_entry
+from wheelhouse_builder.runtime.manifest import MARKERS
+from wheelhouse_builder.runtime.skeleton import MEMORY_8, STORED, Member, Skeleton, encode, without_derived
+
+RUNTIME = Path(runtime.__file__).parent
+LEVEL = 6
+"""At which zipfile deflates."""
+
+
+def target_of(host: Host, pip: str) -> Document:
+    """A target that fits ``host``, installed by the wheel ``pip``."""
+    floor = host.platform
+    platform = f"{floor.kind}_{floor.version[0]}_{floor.version[1]}_{floor.machine}"
+    made = target(f"{host.interpreter}-{platform}")
+    return made | {"abi": host.abi, "markers": dict.fromkeys(MARKERS) | dict(host.markers), "pip": pip}
+
+
+def host_of(python: str) -> Host:
+    """What the interpreter ``python`` says of itself."""
+    as_a_bundle_does = f"import sys, types; p = types.ModuleType('reader'); p.__path__ = [{str(RUNTIME)!r}]; sys.modules['reader'] = p"
+    code = f"{as_a_bundle_does}; import json; from reader.host import this_host; print(json.dumps(this_host()))"
+    said = subprocess.run([python, "-I", "-B", "-c", code], check=True, capture_output=True, encoding="utf-8").stdout
+    interpreter, abi, (kind, version, machine), markers, executable = json.loads(said)
+    return Host(interpreter, abi, Floor(kind, tuple(version), machine), markers, executable)
+
+
+def requirements(wheels: Iterable[Path]) -> bytes:
+    """The hashed requirements.txt that asks for ``wheels``."""
+    lines = []
+    for wheel in wheels:
+        project, version = wheel.name.split("-")[:2]
+        lines.append(f"{project}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    return "".join(lines).encode()
+
+
+def bundle_for(host: Host, wheels: Sequence[Path], pip: Path, *, mode: str = "plain", wrong: Mapping[str, bytes] | None = None) -> Draft:
+    """A bundle that installs ``wheels`` on ``host`` by means of the wheel ``pip``.
+
+    ``wrong`` replaces entries of the payload, by path, behind the manifest's back: what it says of wheels and files stays.
+    """
+    served = target_of(host, pip.name)
+    contents = {path.name: path.read_bytes() for path in [*wheels, pip]}
+    others = {"README.txt": b"How to use this file.\n"}
+    others[f"targets/{served['name']}/pylock.toml"] = b"# a lock\n"
+    others[f"targets/{served['name']}/requirements.txt"] = requirements(wheels)
+    carried = [(wheel_entry(name), data) for name, data in sorted(contents.items())] if mode == "plain" else dense(contents)
+    entries = [[(path, (wrong or {}).get(path, data)) for path, data in group] for group in (list(others.items()), carried)]
+    documents, payload = pack(entries)
+    control = {"__main__.py": (RUNTIME / "bundle_main.py").read_bytes()}
+    control |= {f"wheelhouse_runtime/{path.name}": path.read_bytes() for path in sorted(RUNTIME.glob("*.py"))}
+    distributions = [distribution(name, data) for name, data in sorted(contents.items())]
+    for each in distributions:
+        each["bootstrap"] = each["filename"] == pip.name
+        each["targets"] = [] if each["bootstrap"] else [served["name"]]
+    document = {
+        "format": "wheelhouse-bundle",
+        "version": 1,
+        "bundle": dict(zip(("name", "version"), ROOT.rstrip("/").rsplit("-", 1), strict=True)),
+        "as_of": None,
+        "targets": [served],
+        "distributions": distributions,
+        "files": file_list(others),
+        "control": file_list(control),
+        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": documents},
+    }
+    return Draft(document=document, control=control, payload=payload)
+
+
+def dense(wheels: dict[str, bytes]) -> list[tuple[str, bytes]]:
+    """Skeletons that need the pool, and the pool, one entry for each wheel."""
+    skeletons, pieces = [], []
+    start = 0
+    for number, (name, data) in enumerate(sorted(wheels.items())):
+        skeleton, pool = taken_apart(data, start)
+        skeletons.append((skeleton_entry(name), encode(skeleton)))
+        pieces.append((pool_entry(number), pool))
+        start += len(pool)
+    return [*skeletons, *pieces]
+
+
+def taken_apart(wheel: bytes, start: int = 0) -> tuple[Skeleton, bytes]:
+    """The skeleton and the part of the pool, from ``start`` on, of a wheel that zipfile wrote."""
+    literals, members, pool, at = [], [], b"", 0
+    for offset, size, deflated in _members(wheel):
+        name, extra = struct.unpack_from("<HH", wheel, offset + 26)
+        data = offset + 30 + name + extra
+        raw = wheel[data : data + size]
+        content = zlib.decompress(raw, -15) if deflated else raw
+        literals.append(wheel[at:data])
+        members.append(Member(start + len(pool), len(content), MEMORY_8 + LEVEL if deflated else STORED))
+        pool += content
+        at = data + size
+    literals.append(wheel[at:])
+    return without_derived(Skeleton(derived=True, members=tuple(members), literals=tuple(literals))), pool
+
+
+def _members(wheel: bytes) -> list[tuple[int, int, bool]]:
+    """Where each member's header begins, how long its data is, and whether it is deflated; in the order of the file."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        return [(info.header_offset, info.compress_size, info.compress_type == zipfile.ZIP_DEFLATED) for info in archive.infolist()]
