@@ -3,10 +3,10 @@
     frame ─▶ block ─▶ literals   (Huffman)          ─┐
                  └──▶ sequences  (three FSE tables) ─┴─▶ execute: literals and matches ─▶ output, checked by XXH64
 
-All bit streams are written backwards: read from the last byte to the first, highest bit first. They are read through a small
-integer, ``bits``, of which the lowest ``left`` bits are still to come; it is filled again from the bytes before it. Reading past the
-beginning yields zeros, as the format wants it for Huffman and FSE tables, and is noticed at the end: whoever reads a
-stream demands that it was used up to the last bit. So no loop needs a check of its own, and none is longer than a count that was checked.
+Bit streams are written backwards: read from the last byte to the first, highest bit first. They are read through a small integer,
+``bits``, of which the lowest ``left`` bits are still to come; it is filled again from the bytes before it. Before the stream's first byte
+stand FILL zeros, because the last lookups may reach there; whoever reads a stream demands at its end that it was used up to the last bit
+and no further. Every loop runs as often as a count says that was checked before.
 
 The loops that run once per symbol or per sequence are written out in one piece: a call costs more than their work.
 """
