@@ -21,6 +21,7 @@ from pathlib import Path
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.errors import NoWheelError, ResolutionError, WheelhouseError
@@ -29,6 +30,7 @@ from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve.bootstrap import bootstrap
+from wheelhouse_builder.resolve.choose import Choice
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.requirements import Requirements
@@ -104,6 +106,7 @@ class _Work:
         answer = solve(question, self.engine, self.shelf, bounds=self._bounds())
         if isinstance(answer, Unsolved):
             return answer
+        _refuse_other_bytes(self.requirements, target, answer.choice)
         return Lock(
             target=target,
             pylock=answer.pylock,
@@ -142,6 +145,18 @@ def _refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
         problems.append(f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}")
     if problems:
         raise ResolutionError(*problems, hint="resolve on such a host, with the target `this`, or take the marker or the target out")
+
+
+def _refuse_other_bytes(requirements: Requirements, target: Target, choice: Choice) -> None:
+    """Raise ResolutionError where a line insists on hashes and the chosen wheel has none of them: uv checks them only when it installs."""
+    chosen = {wheel.project: wheel for wheel in choice.wheels}
+    problems = [
+        f"{target}: {line.where}: none of the hashes of {line.requirement} is that of {wheel.filename}, sha256:{wheel.sha256}"
+        for line in (*requirements.requirements, *requirements.constraints)
+        if line.hashes and (wheel := chosen.get(canonicalize_name(line.requirement.name))) and f"sha256:{wheel.sha256}" not in line.hashes
+    ]
+    if problems:
+        raise ResolutionError(*problems, hint="add this hash if you trust it, or find out why the index has another file")
 
 
 def _all_or_error(outcomes: Sequence[Lock | Unsolved | WheelhouseError]) -> tuple[Lock, ...]:

@@ -71,12 +71,15 @@ class _Search:
             if isinstance(answer, Unsolvable):
                 if self._leave_out(self._suspects(answer)):
                     continue
-                return self._unsolved(self._with_nearest(answer))
+                return self._unsolved(tuple(self.missing.values()), self._with_nearest(answer))
             choice = choose(answer, self.question.target)
-            if not choice.wheelless:
-                return self._unsolved(()) if self.missing else Solved(pylock=answer, choice=choice)
-            self._refuse_unfitting(choice.wheelless)
-        return self._unsolved(("the search did not come to an end",))
+            if choice.wheelless:
+                self._refuse_unfitting(choice.wheelless)
+            elif self.missing:
+                return self._unsolved(tuple(self._truly_missing(choice)))
+            else:
+                return Solved(pylock=answer, choice=choice)
+        return self._unsolved(tuple(self.missing.values()), ("the search did not come to an end",))
 
     def _suspects(self, answer: Unsolvable) -> Iterator[NormalizedName]:
         """Whom the resolver blames, and projects whose releases we ourselves have refused."""
@@ -84,12 +87,11 @@ class _Search:
         yield from sorted({project for project, _ in self.question.refused} - set(answer.suspects))
 
     def _leave_out(self, suspects: Iterable[NormalizedName]) -> bool:
-        """Leave out the first suspect that truly has no wheel; False when there is none."""
-        for project in suspects:
-            if project not in self.missing and not self._has_wheel(project):
-                self._miss(project)
-                return True
-        return False
+        """Leave out the suspects that truly have no wheel; False when there is none."""
+        guilty = [project for project in suspects if project not in self.missing and not self._has_wheel(project)]
+        for project in guilty:
+            self._miss(project)
+        return bool(guilty)
 
     def _refuse_unfitting(self, wheelless: Iterable[Wheelless]) -> None:
         """Ask again without the releases that have no fitting wheel; without the project, if that is all of them."""
@@ -131,17 +133,17 @@ class _Search:
         offers = [(project, self.shelf.fitting(project, target)) for project in answer.suspects if project not in self.missing]
         return (*answer.explanation, *(f"{project} {versions[-1]} has a wheel for {target}" for project, versions in offers if versions))
 
-    def _unsolved(self, explanation: tuple[str, ...]) -> Unsolved:
-        missing = tuple(self.missing.values()) if explanation else tuple(self._truly_missing())
+    def _unsolved(self, missing: tuple[Missing, ...], explanation: tuple[str, ...] = ()) -> Unsolved:
         return Unsolved(target=self.question.target, missing=missing, explanation=explanation)
 
-    def _truly_missing(self) -> Iterator[Missing]:
-        """Missing projects, but for those that nobody needs once the others are left out.
+    def _truly_missing(self, choice: Choice) -> Iterator[Missing]:
+        """Those of the missing projects that ``choice``, made without them, needs.
 
-        A resolver that finds no wheel tries older releases, and blames what those need too.
+        A resolver that finds no wheel for a release tries older ones, and blames what they need too.
         """
-        asked_for = {canonicalize_name(bound.name) for bound in self.bounds}
+        pins = tuple(f"{wheel.project}=={wheel.version}" for wheel in choice.wheels)
+        pinned = replace(self.question, constraints=(*self.question.constraints, *pins), preferred=None)
         for project, missing in self.missing.items():
-            without = replace(self.question, excluded=self.question.excluded - {project})
-            if project in asked_for or len(self.missing) == 1 or isinstance(self.engine.answer(without), Unsolvable):
+            alone = replace(pinned, excluded=pinned.excluded - {project})
+            if len(self.missing) == 1 or isinstance(self.engine.answer(alone), Unsolvable):
                 yield missing

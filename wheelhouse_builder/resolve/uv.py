@@ -18,6 +18,7 @@ import uv
 from packaging.pylock import Pylock, PylockValidationError
 from packaging.utils import NormalizedName, canonicalize_name
 
+from wheelhouse_builder.adapters.index import login_from_environment
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
 from wheelhouse_builder.model.facts import MinorVersion
@@ -120,14 +121,12 @@ def _environment(question: Question) -> dict[str, str]:
 
 
 def _credentials(index: Index) -> dict[str, str]:
-    """Credentials from the environment variables that the spec names. Raises IndexFailure when one of them is not set."""
-    wanted = {"USERNAME": index.user_variable, "PASSWORD": index.password_variable}
-    missing = [name for name in wanted.values() if name is not None and name not in os.environ]
-    if missing:
-        raise IndexFailure(
-            f"{' and '.join(missing)} not set: the credentials for {index.url}", hint="export the variables that index: names in the spec"
-        )
-    return {f"UV_INDEX_{INDEX_NAME.upper()}_{kind}": os.environ[name] for kind, name in wanted.items() if name is not None}
+    """Credentials from the environment variables that the spec names. Raises EnvironmentFailure when one of them is not set."""
+    if index.password_variable is None:
+        return {}
+    login = login_from_environment(index.user_variable, index.password_variable)
+    name = f"UV_INDEX_{INDEX_NAME.upper()}"
+    return {f"{name}_USERNAME": login.user, f"{name}_PASSWORD": login.password}
 
 
 def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
@@ -180,7 +179,7 @@ def _read_refusal(finished: Finished, question: Question, folder: Path) -> Unsol
         )
     if any(trouble in text for trouble in NETWORK_TROUBLE):
         raise IndexFailure(
-            f"{question.index.url} cannot be reached: {_causes(text)}", hint="is the URL right, is there a proxy, is the network up?"
+            f"{question.index.url} cannot be reached: {_deepest_cause(text)}", hint="is the URL right, is there a proxy, is the network up?"
         )
     if finished.returncode == 1 and text:
         return Unsolvable(explanation=_explanation(text), suspects=tuple(_suspects(text)))
@@ -206,10 +205,10 @@ def _suspects(text: str) -> Iterator[NormalizedName]:
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if CREDENTIAL_TROUBLE.search(line)), text)
+    """The line that tells of the credentials."""
+    return next((line.strip().removeprefix("hint: ") for line in text.splitlines() if CREDENTIAL_TROUBLE.search(line)), text)
 
 
-def _causes(text: str) -> str:
-    """The headline and the last, deepest cause."""
+def _deepest_cause(text: str) -> str:
     lines = [re.sub(r"^\s*(error|cause): ", "", line) for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-    return "; ".join(dict.fromkeys((lines[0], lines[-1])))
+    return lines[-1]
