@@ -31,7 +31,7 @@ __all__ = ["wheel_problems", "zip_problems"]
 HASHES = frozenset(["sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b"])
 """What RECORD may use: "sha256 or better"."""
 UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
-"""RECORD cannot hold its own digest, nor that of its signatures."""
+"""RECORD cannot hold its own digest, and need not hold those of its signatures, which are made later."""
 SCHEMES = frozenset(["purelib", "platlib", "headers", "scripts", "data"])
 MAX_METADATA = 32 << 20
 """Bytes of METADATA, WHEEL or entry_points.txt."""
@@ -106,6 +106,7 @@ class _Check:
         self.files = {member.name: member for member in archive.members if not member.is_directory}
         self._check_names()
         self.info = self._dist_info()
+        self.unhashed = frozenset("{}{}".format(self.info, name) for name in UNHASHED)
         if archive.problems or self.info is None:
             return
         self._check_data()
@@ -193,7 +194,8 @@ class _Check:
         if pure is not None and pure.lower() not in ("true", "false"):
             self.problems.append("WHEEL says neither true nor false for Root-Is-Purelib")
         tags = frozenset(tag for line in headers.get_all("Tag", []) for tag in _expanded(str(line).strip()))
-        if tags != self.name.tags:
+        # let pass: a file name with fewer tags, as people rename wheels to keep them from some Pythons
+        if not self.name.tags <= tags:
             self.problems.append("WHEEL has the tags {}, the file name has {}".format(_listed(tags), _listed(self.name.tags)))
 
     def _headers(self, name: str) -> Optional[Message]:
@@ -237,29 +239,27 @@ class _Check:
         return record
 
     def _take_row(self, row: List[str], record: Dict[str, _Entry]) -> None:
-        path, entry = row[0], _parse_entry(row)
+        # let pass: backslashes, which the specification allows on Windows; no member's name holds one
+        path, entry = row[0].replace("\\", "/"), _parse_entry(row)
         if entry is None:
             self.problems.append("RECORD has a malformed line for {}".format(quoted(path)))
         elif path in record:
             self.problems.append("RECORD lists {} twice".format(quoted(path)))
         elif path not in self.files:
             self.problems.append("RECORD lists {}, which is not in the wheel".format(quoted(path)))
-        elif self._may_be_unhashed(path):
+        elif path == "{}RECORD".format(self.info):
             if entry.algorithm:
-                self.problems.append("RECORD has a digest for {}, which can have none".format(quoted(path)))
-        elif entry.algorithm not in HASHES:
+                self.problems.append("RECORD has a digest for itself, which can have none")
+        elif entry.algorithm not in HASHES and (entry.algorithm or path not in self.unhashed):
             self.problems.append("RECORD has {} for {}".format(quoted(entry.algorithm) if entry.algorithm else "no digest", quoted(path)))
         if entry is not None:
             record.setdefault(path, entry)
 
-    def _may_be_unhashed(self, path: str) -> bool:
-        return path in ["{}{}".format(self.info, name) for name in UNHASHED]
-
     def _check_contents(self, record: Optional[Dict[str, _Entry]]) -> None:
         """Read every member once, with all that there is to compare it with."""
         for member in self.archive.members:
-            entry = None if record is None else record.get(member.name)
-            if entry is None and record is not None and not member.is_directory and not self._may_be_unhashed(member.name):
+            entry = None if record is None or member.name == "{}RECORD".format(self.info) else record.get(member.name)
+            if record is not None and member.name not in record and member.name not in self.unhashed and not member.is_directory:
                 self._tell(member.name, "is not in RECORD")
             for problem in _content_problems(self.archive, member, entry):
                 self._tell(member.name, problem)
