@@ -8,7 +8,8 @@ whole file has been verified with the code of the far side.
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.sshsig import fingerprint
 
 __all__ = ["EFFORTS", "Contents", "Packed", "pack"]
+
+_SCRATCH = ".wheelhouse-"
+"""How the name of the private directory beside the destination begins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +71,7 @@ def pack(
     Raises UsageError, DistributionError, EnvironmentFailure.
     """
     chosen = effort_named(effort)
-    with _beside(output) as scratch, Crew(threads) as crew:
+    with _disk_failures(output), _private_directory(output) as scratch, Crew(threads) as crew:
         shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent())
         draft = scratch / "bundle"
         _write(contents, draft, signer, shop, plain=plain)
@@ -105,22 +109,35 @@ def _proved(draft: Path, output: Path, contents: Contents, signer: Signer) -> Pa
 
 
 @contextmanager
-def _beside(output: Path) -> Iterator[Path]:
-    """A private directory on the disk of ``output``, gone at the end with all that is in it. Tells OSError as EnvironmentFailure."""
+def _private_directory(output: Path) -> Iterator[Path]:
+    """A directory of our own on the disk of ``output``, gone at the end with all that is in it. Raises UsageError."""
     if output.is_dir():
         raise UsageError(f"{output} is a directory", hint=f"name the file to write, as in {output / 'NAME-VERSION.whb'}")
+    scratch = output.parent / f"{_SCRATCH}{secrets.token_hex(8)}"
+    try:  # before the directory is there: an interrupt may come right after
+        scratch.mkdir(mode=0o700)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _disk_failures(output: Path) -> Iterator[None]:
+    """Tell what the operating system refuses as EnvironmentFailure."""
     try:
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".wheelhouse-", ignore_cleanup_errors=True) as scratch:
-            yield Path(scratch)
+        yield
     except OSError as error:
-        place = error.filename if error.filename and ".wheelhouse-" not in str(error.filename) else output.parent
-        raise EnvironmentFailure(f"{output} could not be written: {error.strerror or error} ({place})", hint=_remedy(output)) from error
+        why = error.strerror or str(error)
+        if error.filename and _SCRATCH not in str(error.filename):
+            hint = "run again: what the store lacks is fetched anew; if it stays so, check the permissions and the disk"
+            raise EnvironmentFailure(f"{error.filename} could not be read: {why}", hint=hint) from error
+        raise EnvironmentFailure(f"{output} could not be written: {why}", hint=_remedy(output)) from error
 
 
 def _remedy(output: Path) -> str:
     if not output.parent.is_dir():
         return f"make the directory {output.parent}, or name another with -o"
-    return "packing needs about twice the bundle's size beside it; make room or get write access there, or name another place with -o"
+    return f"packing needs about twice the bundle's size in {output.parent}: make room, get write access, or name another place with -o"
 
 
 def _publish(draft: Path, output: Path) -> None:

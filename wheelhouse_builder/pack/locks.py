@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomli_w
 from packaging.pylock import Package, PackageWheel, Pylock
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from wheelhouse_builder.model.distribution import LockedWheel
@@ -32,7 +33,9 @@ def pylock_text(contents: Contents, lock: Lock) -> str:
     """``pylock.toml`` (PEP 751) for ``pip install -r`` and ``uv pip sync``."""
     known = {package.name: package for package in lock.pylock.packages}
     packages = [_package(contents, locked, known.get(locked.project)) for locked in _sorted(lock)]
-    pylock = Pylock(lock_version=_PEP_751, created_by="wheelhouse", requires_python=lock.pylock.requires_python, packages=packages)
+    # The resolver names the patch level that it had in mind, uv and pip would insist on it; the target is the whole series.
+    python = SpecifierSet(f"=={lock.target.markers['python_version']}.*")
+    pylock = Pylock(lock_version=_PEP_751, created_by="wheelhouse", requires_python=python, packages=packages)
     return tomli_w.dumps(pylock.to_dict())
 
 

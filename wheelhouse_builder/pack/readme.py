@@ -24,9 +24,9 @@ OpenSSH allowed_signers file that reached this host by another path.
 The file cannot vouch for itself. To check its signature with a program that
 did not come with it:
 
-  mkdir check && cd check && python3 -m zipfile -e FILE .
+  python3 -m zipfile -e FILE check
   ssh-keygen -Y verify -f TRUST -I PRINCIPAL -n {namespace} \\
-      -s signatures/*.sig < manifest.json
+      -s check/signatures/*.sig < check/manifest.json
 
 where PRINCIPAL is the first word of the key's line in TRUST. manifest.json
 holds the digest of all the rest. "check-novalidate" proves nothing.
@@ -36,7 +36,7 @@ installers can use them, too; in the unpacked directory:
 
   pip install --no-index --find-links wheels --require-hashes \\
       -r targets/TARGET/requirements.txt
-  pip install --no-index -r targets/TARGET/pylock.toml        (pip 26.1 or newer)
+  pip install --no-index -r targets/TARGET/pylock.toml      (from pip 26.1 on)
   uv pip sync --offline targets/TARGET/pylock.toml
 
 Beside this text skeletons/ and pool/ hold the wheels in a denser form, if they

@@ -1,0 +1,166 @@
+"""Whatever a wheel is made of, it is taken apart such that it comes together bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.contents import held
+from tests.support.wheels import make_wheel
+from tests.support.zips import DESCRIPTOR, ENCRYPTED, STORED, ZipMember, deflated, flushed_halfway, write_zip, write_zip_with_overlap
+from wheelhouse_builder.errors import DistributionError
+from wheelhouse_builder.pack.crew import Crew, Stopped
+from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.reporter import Silent
+from wheelhouse_builder.runtime import skeleton
+from wheelhouse_builder.runtime.skeleton import MEMORY_8, MEMORY_9, VERBATIM
+
+TEXT = b"".join(b"line %d of a text that deflates well\n" % (number * number % 977) for number in range(400))
+LONG = random.Random(1).randbytes(200_000) + b"".join(b"%d " % number for number in range(60_000))
+NAME = "demo-1.0-py3-none-any.whl"
+
+
+def text_member(data: bytes, **changes: object) -> ZipMember:
+    return ZipMember(**{"name": "demo/text.py", "content": TEXT, "data": data} | changes)  # type: ignore[arg-type]
+
+
+def quietly(_amount: int) -> None:
+    pass
+
+
+def taken_apart(path: Path) -> Anatomy:
+    return take_apart(held(path), path.parent, quietly)
+
+
+def together_again(anatomy: Anatomy) -> bytes:
+    """The wheel from a pool of its own, through the encoded skeleton."""
+    contents = {part.content.digest: part.content for part in anatomy.parts}
+    pool, starts = b"", {}
+    for digest, content in contents.items():
+        starts[digest] = len(pool)
+        pool += b"".join(content.source.pieces())
+    out = io.BytesIO()
+    coded = skeleton.encode(anatomy.skeleton(starts))
+    skeleton.rebuild(skeleton.decode(coded), lambda start, length: [pool[start : start + length]], out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("memory", [8, 9])
+@pytest.mark.parametrize("level", range(1, 10))
+def test_every_level_and_memory_of_zlib_is_found(tmp_path: Path, level: int, memory: int) -> None:
+    path = write_zip(tmp_path / NAME, [text_member(deflated(TEXT, level=level, memory=memory))])
+    anatomy = taken_apart(path)
+    assert anatomy.parts[0].content.digest == hashlib.sha256(TEXT).digest()
+    assert anatomy.parts[0].method & (MEMORY_8 | MEMORY_9)
+    assert together_again(anatomy) == path.read_bytes()
+
+
+def test_a_usual_wheel_has_its_derived_fields_cut_out_and_every_member_raw(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "demo", "1.0", files={"demo/__init__.py": TEXT, "demo/empty.py": b""})
+    anatomy = taken_apart(path)
+    assert anatomy.derived
+    assert {part.method for part in anatomy.parts} == {MEMORY_8 + 6}
+    assert together_again(anatomy) == path.read_bytes()
+
+
+def no_zip(path: Path) -> Path:
+    path.write_bytes(b"not a wheel at all")
+    return path
+
+
+UNUSUAL: dict[str, Callable[[Path], Path]] = {
+    "stored": lambda path: write_zip(path, [text_member(TEXT, method=STORED)]),
+    "a directory": lambda path: write_zip(
+        path, [ZipMember(name="demo/", content=b"", data=b"", method=STORED), text_member(deflated(TEXT))]
+    ),
+    "an empty deflated member": lambda path: write_zip(path, [ZipMember(name="demo/a", content=b"", data=deflated(b""))]),
+    "data descriptors": lambda path: write_zip(path, [text_member(deflated(TEXT), flags=DESCRIPTOR)] * 2),
+    "a stream of another deflater": lambda path: write_zip(path, [text_member(deflated(TEXT, strategy=zlib.Z_HUFFMAN_ONLY))]),
+    "a stream that ends early": lambda path: write_zip(path, [text_member(deflated(TEXT)[:-4])]),
+    "bytes after a stream": lambda path: write_zip(path, [text_member(deflated(TEXT) + b"more")]),
+    "no stream at all": lambda path: write_zip(path, [text_member(b"\xff" * 64)]),
+    "an unknown method": lambda path: write_zip(path, [text_member(b"\x01" * 64, method=93)]),
+    "encrypted": lambda path: write_zip(path, [text_member(b"\x01" * 64, method=STORED, flags=ENCRYPTED)]),
+    "a wrong checksum": lambda path: write_zip(path, [text_member(deflated(TEXT), content=TEXT[::-1])]),
+    "a wrong checksum over a verbatim stream": lambda path: write_zip(
+        path, [text_member(deflated(TEXT, strategy=zlib.Z_FIXED), content=TEXT[::-1])]
+    ),
+    "extra fields": lambda path: write_zip(path, [text_member(deflated(TEXT), extra=b"\x99\x99\x02\x00ab")]),
+    "bytes before the archive": lambda path: write_zip(path, [text_member(deflated(TEXT))], before=b"#!/bin/sh\n"),
+    "a comment": lambda path: write_zip(path, [text_member(deflated(TEXT))], comment=b"hello"),
+    "another order in the directory": lambda path: write_zip(
+        path, [text_member(deflated(TEXT)), ZipMember(name="b", content=b"b", data=b"b", method=STORED)], directory_order=[1, 0]
+    ),
+    "members that overlap": lambda path: write_zip_with_overlap(path, text_member(deflated(TEXT))),
+    "no ZIP at all": no_zip,
+    "a difference far inside": lambda path: write_zip(path, [ZipMember(name="demo/long", content=LONG, data=flushed_halfway(LONG))]),
+    "no member": lambda path: write_zip(path, []),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_an_unusual_archive_comes_together_bit_for_bit(tmp_path: Path, kind: str) -> None:
+    path = UNUSUAL[kind](tmp_path / NAME)
+    assert together_again(taken_apart(path)) == path.read_bytes()
+
+
+def test_zip64_fields_and_streamed_archives_come_together(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("demo/a.py", "w", force_zip64=True) as member:
+        member.write(TEXT)
+    assert together_again(taken_apart(path)) == path.read_bytes()
+
+
+def test_a_stream_that_nothing_makes_again_is_carried_as_it_is(tmp_path: Path) -> None:
+    data = flushed_halfway(LONG)
+    path = write_zip(tmp_path / NAME, [ZipMember(name="demo/long", content=LONG, data=data), text_member(deflated(TEXT))])
+    verbatim, usual = taken_apart(path).parts
+    assert (verbatim.method, verbatim.content.digest) == (VERBATIM, hashlib.sha256(data).digest())
+    assert usual.method == MEMORY_8 + 6
+
+
+def test_what_makes_no_sense_is_one_member_so_that_no_reader_holds_it_whole(tmp_path: Path) -> None:
+    path = write_zip_with_overlap(tmp_path / NAME, text_member(deflated(TEXT)))
+    anatomy = taken_apart(path)
+    assert anatomy.literals == (b"", b"")
+    assert anatomy.parts[0].content.size == path.stat().st_size
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:40] + b"\x00" + data[41:], lambda data: data + b"x"])
+def test_a_file_that_is_no_longer_what_was_fetched_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    path = make_wheel(tmp_path, "demo", "1.0")
+    wheel = held(path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DistributionError, match="no longer") as caught:
+        take_apart(wheel, tmp_path, quietly)
+    assert str(path) in caught.value.hint
+    with pytest.raises(DistributionError, match="no longer"):
+        whole_content(wheel, quietly)
+
+
+def test_nothing_is_left_in_the_scratch_directory(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path / "store", "demo", "1.0")
+    (tmp_path / "scratch").mkdir()
+    take_apart(held(path), tmp_path / "scratch", quietly)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_machine_code_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "demo", "1.0", files={"demo/a.so": b"\x7fELF" + TEXT, "demo/b.pyd": b"MZ" + TEXT, "demo/c.so": TEXT})
+    found = {part.content.path: part.content.compiled for part in taken_apart(path).parts if part.content.path.startswith("demo/")}
+    assert found == {"demo/a.so": True, "demo/b.pyd": True, "demo/c.so": False}
+
+
+def test_work_that_is_no_longer_wanted_stops(tmp_path: Path) -> None:
+    wheel = held(make_wheel(tmp_path, "demo", "1.0"))
+    with Crew(1) as crew, Silent().step("") as step:
+        pulse = crew.pulse(step)
+    with pytest.raises(Stopped):
+        take_apart(wheel, tmp_path, pulse)
