@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+KEPT = ("PATH", "LANG", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+"""What programs and the real index need, where this host sets it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
@@ -67,7 +70,7 @@ def on_terminal(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None
 
 def environment(cwd: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """A user's environment whose home is ``cwd``/home, so that nothing of this host's user is touched."""
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYENV_ROOT") if key in os.environ}
+    kept = {key: os.environ[key] for key in KEPT if key in os.environ}
     return {**kept, "HOME": str(cwd / "home"), **(extra or {})}
 
 
