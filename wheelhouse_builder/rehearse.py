@@ -149,23 +149,23 @@ def _python_problems(contents: _Contents, target: Target) -> Iterator[str]:
 def _closure_problems(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Iterator[str]:
     """Follow every requirement that holds, from the user's own and from every wheel, with extras as they are asked for."""
     asked: dict[NormalizedName, set[str]] = {project: set() for project in found}
-    waiting: list[tuple[str, Iterable[Requirement], frozenset[str]]] = [("the requirements", lock.requirements, frozenset())]
-    waiting += [(str(project), contents.requires, frozenset()) for project, contents in found.items()]
+    waiting: list[tuple[str, Iterable[Requirement], frozenset[str]]] = [("the requirements ask for", lock.requirements, frozenset())]
+    waiting += [(f"{project} requires", contents.requires, frozenset()) for project, contents in found.items()]
     while waiting:
         who, requirements, extras = waiting.pop()
         for requirement in requirements:
             needed = holds(requirement.marker, lock.target, extras)
             if needed is None:
-                yield f"{who} requires {requirement}, and only a probe of the host could tell whether that holds"
+                yield f"{who} {requirement}, and only a probe of the host could tell whether that holds"
             elif needed:
                 problem = _unsatisfied(requirement, found)
                 if problem:
-                    yield f"{who} requires {requirement}, {problem}"
+                    yield f"{who} {requirement}, {problem}"
                     continue
                 name = canonicalize_name(requirement.name)
                 if news := {canonicalize_name(extra) for extra in requirement.extras} - asked[name]:
                     asked[name] |= news
-                    waiting.append((str(name), found[name].requires, frozenset(asked[name])))
+                    waiting.append((f"{name} requires", found[name].requires, frozenset(asked[name])))
 
 
 def _unsatisfied(requirement: Requirement, found: Mapping[NormalizedName, _Contents]) -> str | None:

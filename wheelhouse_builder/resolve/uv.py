@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,6 +50,8 @@ class Uv:
 
     runner: Runner
     cache: Path
+    program: str = field(default_factory=uv.find_uv_bin)
+    """Found once, not in every thread: on older Pythons sysconfig's first use is not safe among threads."""
 
     def answer(self, question: Question) -> Answer:
         """See :class:`~wheelhouse_builder.resolve.engine.Engine`."""
@@ -65,7 +67,7 @@ class Uv:
 
     def _command(self, question: Question, folder: Path) -> list[str]:
         return [
-            *(uv.find_uv_bin(), "pip", "compile", "--no-config", "--color", "never", "--no-progress"),
+            *(self.program, "pip", "compile", "--no-config", "--color", "never", "--no-progress"),
             *("--cache-dir", str(self.cache)),
             *("--python", sys.executable, "--no-python-downloads"),
             *("--python-version", str(question.target.markers["python_full_version"])),

@@ -141,6 +141,16 @@ def test_the_nearest_release_with_a_wheel_is_named(world: World) -> None:
     assert caught.value.problems == (f"app: no wheel for {LINUX}, {WINDOWS} (2.0 has one)",)
 
 
+def test_a_wheel_can_be_named_by_its_url_and_must_fit(world: World) -> None:
+    wheel = make_wheel(world.wheels, "app", "1.0", tag="cp312-cp312-win_amd64", requires=["dep"])
+    make_wheel(world.wheels, "dep", "1.0")
+    text = f"app @ {world.index.file_url(wheel.name)}"
+    (lock,) = world.lock(world.requirements(text), WINDOWS)
+    assert names(lock) == [wheel.name, "dep-1.0-py3-none-any.whl"]
+    with pytest.raises((ResolutionError, NoWheelError), match="app"):
+        world.lock(world.requirements(text), LINUX)
+
+
 def test_nothing_is_built(world: World) -> None:
     make_wheel(world.wheels, "app", "1.0")
     make_sdist(world.wheels, "app", "2.0")

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.resolve.requirements import Requirements, _Reader
+from wheelhouse_builder.spec import Index, Pyproject
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8")
+    return folder
+
+
+def lines(requirements: Requirements) -> list[str]:
+    return [str(line) for line in requirements.requirements]
+
+
+def test_a_requirements_file_means_what_pip_says_it_means(tmp_path: Path) -> None:
+    text = (
+        "\ufeff# a comment\n\nflask[async] >=3 ; sys_platform == 'linux'  # why\ndjango \\\n  --hash=sha256:aa \\\n  --hash sha256:bb\n"
+        "-r more.txt\n-cbounds.txt\n--only-binary :all:\ndemo @ https://example.org/demo-1.0-py3-none-any.whl#sha256=cc\n"
+    )
+    write(tmp_path, main__txt=text, more__txt="six\n", bounds__txt="six<2\n")
+    read = Requirements.from_files(tmp_path / "main.txt")
+    assert lines(read) == [
+        'flask[async]>=3; sys_platform == "linux"',
+        "django --hash=sha256:aa --hash=sha256:bb",
+        "six",
+        "demo @ https://example.org/demo-1.0-py3-none-any.whl#sha256=cc",
+    ]
+    assert [str(line) for line in read.constraints] == ["six<2"]
+    assert [line.where for line in read.requirements] == ["main.txt:3", "main.txt:4", "more.txt:1", "main.txt:10"]
+
+
+def test_nested_files_lie_beside_the_file_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path, main__txt="-r sub/a.txt\n")
+    write(tmp_path / "sub", a__txt="-r b.txt\n", b__txt="six\n")
+    assert lines(Requirements.from_files(tmp_path / "main.txt")) == ["six"]
+
+
+def test_what_a_constraints_file_includes_are_constraints(tmp_path: Path) -> None:
+    write(tmp_path, main__txt="six\n", bounds__txt="-r more.txt\n", more__txt="six<2\n")
+    read = Requirements.from_files(tmp_path / "main.txt", constraints=(tmp_path / "bounds.txt",))
+    assert (len(read.requirements), len(read.constraints)) == (1, 1)
+
+
+def test_every_line_that_is_not_understood_is_reported_at_once(tmp_path: Path) -> None:
+    text = (
+        "six\nnot a requirement\n-e .\n--index-url https://example.org\ndemo @ git+https://example.org/demo\n-r absent.txt\n-r main.txt\n"
+    )
+    write(tmp_path, main__txt=text)
+    with pytest.raises(SpecError) as caught:
+        Requirements.from_files(tmp_path / "main.txt")
+    problems = caught.value.problems
+    assert [problem.split(":", 2)[1] for problem in problems[:4]] == ["2", "3", "4", "5"]
+    assert "--index-url" in problems[2]
+    assert "built" in problems[3]
+    assert "absent.txt" in problems[4]
+    assert "includes itself" in problems[5]
+    assert len(problems) == 6
+
+
+def test_two_files_that_include_each_other_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path, a__txt="-r b.txt\n", b__txt="-r a.txt\n")
+    with pytest.raises(SpecError, match=r"a\.txt: includes itself, by way of a\.txt, b\.txt"):
+        Requirements.from_files(tmp_path / "a.txt")
+
+
+PYPROJECT = """
+[project]
+name = "Acme.Web"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["flask"]
+[project.optional-dependencies]
+all = ["acme-web[db,cache]"]
+db = ["psycopg"]
+Cache = ["redis"]
+other = ["never"]
+[dependency-groups]
+base = ["gunicorn"]
+deploy = [{include-group = "base"}, "sentry-sdk"]
+"""
+
+
+def read_pyproject(path: Path, *, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Requirements:
+    reader = _Reader()
+    reader.read_pyproject(Pyproject(path=path, extras=extras, groups=groups))
+    return reader.finish(Index())
+
+
+def test_a_pyproject_gives_its_dependencies_extras_that_name_extras_and_groups_that_include_groups(tmp_path: Path) -> None:
+    write(tmp_path, pyproject__toml=PYPROJECT)
+    read = read_pyproject(tmp_path / "pyproject.toml", extras=("all",), groups=("deploy",))
+    assert sorted(lines(read)) == ["flask", "gunicorn", "psycopg", "redis", "sentry-sdk"]
+    assert str(read.requires_python) == ">=3.11"
+
+
+@pytest.mark.parametrize(
+    ("text", "extras", "groups", "problem"),
+    [
+        (PYPROJECT, ("nosuch",), (), "no extra 'nosuch'"),
+        (PYPROJECT, (), ("nosuch",), "nosuch"),
+        ("[project]\nname='x'\ndynamic=['dependencies']", (), (), "dependencies are dynamic"),
+        ("[project", (), (), "pyproject.toml"),
+        ("[dependency-groups]\na=[{include-group='b'}]\nb=[{include-group='a'}]", (), ("a",), "a"),
+    ],
+)
+def test_what_a_pyproject_does_not_say_is_an_error(
+    tmp_path: Path, text: str, extras: tuple[str, ...], groups: tuple[str, ...], problem: str
+) -> None:
+    write(tmp_path, pyproject__toml=text)
+    with pytest.raises(SpecError, match=problem):
+        read_pyproject(tmp_path / "pyproject.toml", extras=extras, groups=groups)
+
+
+def test_the_digest_changes_with_everything_that_the_answer_rests_on() -> None:
+    linux, windows = Target.parse("cp312-manylinux_2_28_x86_64"), Target.parse("cp312-win_amd64")
+    same = Requirements.from_texts("a", "b>1")
+    others = [
+        Requirements.from_texts("a"),
+        Requirements.from_texts("a", "b>2"),
+        Requirements.from_texts("a", "b>1", constraints=("c<1",)),
+        Requirements.from_texts("a", "b>1 --hash=sha256:00"),
+        Requirements.from_texts("a", "b>1", index=Index(url="https://example.org/simple")),
+    ]
+    assert same.digest(linux) == Requirements.from_texts("b >1", "a").digest(linux)
+    assert len({same.digest(linux), same.digest(windows), *(other.digest(linux) for other in others)}) == 7
