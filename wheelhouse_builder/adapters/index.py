@@ -39,7 +39,10 @@ PIECE = 1 << 18
 MAX_PAGE = 256 << 20
 """Bytes of a project page; the longest ones of the real index have about 20 MB."""
 MAX_REDIRECTS = 10
+MAX_TRIES = 100
+"""Of one file, even if each brings a little."""
 ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".egg")
 
@@ -220,15 +223,16 @@ class IndexClient:
 
     def _patiently(self, attempt: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
         """Try until it works, it is hopeless, or ``attempts`` in a row brought no progress."""
-        failures = 0
+        tries = failures = 0
         while True:
+            tries += 1
             self.check_abandoned()
             before = progress()
             try:
                 return attempt()
             except _Failed as failed:
                 failures = 1 if progress() > before else failures + 1
-                if failed.final or failures >= self._patience.attempts:
+                if failed.final or failures >= self._patience.attempts or tries >= MAX_TRIES:
                     raise IndexFailure(str(failed), hint=failed.hint) from failed.__cause__
                 self._abandoned.wait(self._patience.wait(failures) if failed.after is None else min(failed.after, 60.0))
 
@@ -251,7 +255,7 @@ class IndexClient:
                 sink.restart()
                 if answer.status_code != httpx.codes.OK:
                     raise _Failed(f"{shown(url)} gave another part than was asked for")
-            for piece in answer.iter_raw(PIECE):
+            for piece in answer.iter_raw():  # as they come: what a broken connection brought is not lost
                 self.check_abandoned()
                 sink.write(piece)
 
@@ -314,18 +318,19 @@ def _http_client() -> httpx.Client:
 
 def _certificates() -> ssl.SSLContext:
     """The authorities that this host trusts, and those that the environment names."""
-    context = ssl.create_default_context()
-    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if not (value := os.environ.get(variable)):
-            continue
-        path = Path(value)
+    named = {variable: Path(os.environ[variable]) for variable in CERTIFICATES if os.environ.get(variable)}
+    context = ssl.create_default_context()  # OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR, and says nothing when it cannot
+    known = named.get("SSL_CERT_FILE")
+    for variable, path in named.items():
         try:
-            context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
+            if path.is_dir():
+                context.load_verify_locations(capath=path)
+            elif path != known or not path.is_file():
+                context.load_verify_locations(cafile=path)
         except OSError as error:
-            reason = getattr(error, "reason", None) or error.strerror
-            problem = f"{variable} names {path}, which cannot be read as certificates: {reason}"
+            problem = f"{variable} names {path}, which cannot be read as certificates: {error.strerror or error}"
             raise EnvironmentFailure(problem, hint=f"Mend or unset {variable}.") from error
-    if not context.get_ca_certs() and not os.environ.get("SSL_CERT_DIR"):
+    if not named and not context.get_ca_certs():
         return httpx.create_ssl_context()  # a Python without a trust store of its host: that of certifi
     return context
 
