@@ -8,13 +8,15 @@ in parallel, and a target leaves out the projects that it does not need.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from wheelhouse_builder.pack.members import Content
 
 Group = tuple[Content, ...]
+ENOUGH = 1 << 28
+"""Bytes after which a group is split: twice zstd's window, which sees no further back, and one thread's work for a while."""
 SHARED = ""
 """Stands for a project's name where a content belongs to several."""
 
@@ -61,7 +63,21 @@ def _grouped(found: dict[bytes, Content], projects: dict[bytes, set[str]], share
             shared += own
         else:
             groups.append(own)
-    return tuple(tuple(sorted(group, key=_resemblance)) for group in (shared, *groups) if group)
+    return tuple(piece for group in (shared, *groups) for piece in _split(sorted(group, key=_resemblance)))
+
+
+def _split(group: Iterable[Content]) -> Iterator[Group]:
+    """The group in runs of about :data:`ENOUGH` bytes; a content is never cut."""
+    run: list[Content] = []
+    size = 0
+    for content in group:
+        if run and size + content.size > ENOUGH:
+            yield tuple(run)
+            run, size = [], 0
+        run.append(content)
+        size += content.size
+    if run:
+        yield tuple(run)
 
 
 def _resemblance(content: Content) -> tuple[bool, str, str, str, bytes]:

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 from wheelhouse_builder.pack.members import Content, Source
-from wheelhouse_builder.pack.pool import lay_out
+from wheelhouse_builder.pack.pool import ENOUGH, lay_out
 
 NOWHERE = Source(path=Path("nowhere"), offset=0, length=0)
 
@@ -40,6 +40,12 @@ def test_machine_code_leads_then_like_suffixes_and_names_stand_together() -> Non
     found = [("p", content(path, compiled=path.endswith(".so"))) for path in order]
     random.Random(0).shuffle(found)
     assert paths(lay_out(found, share_below=0).groups) == [order]
+
+
+def test_a_group_that_no_window_spans_is_split_between_contents() -> None:
+    sizes = {"1.py": ENOUGH - 1, "2.py": 1, "3.py": 1, "4.py": ENOUGH * 3, "5.py": 5}
+    found = [("a", content(path, size=size)) for path, size in sizes.items()]
+    assert paths(lay_out(found, share_below=0).groups) == [["1.py", "2.py"], ["3.py"], ["4.py"], ["5.py"]]
 
 
 def test_empty_contents_are_nowhere() -> None:
