@@ -10,8 +10,12 @@ from tests.support.wheels import make_sdist, make_wheel
 from tests.unit.resolve.conftest import World, names
 from wheelhouse_builder.adapters.index import IndexClient
 from wheelhouse_builder.adapters.process import Processes
-from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, NoWheelError, ResolutionError
+from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, NoWheelError, RehearsalError, ResolutionError
+from wheelhouse_builder.fetch import fetch
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.rehearse import rehearse
+from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import Requirements, read_lock, resolve, write_lock
 from wheelhouse_builder.spec import Index
 
@@ -327,3 +331,16 @@ def test_the_set_on_which_others_go_wrong_has_colorama_and_no_uvloop_for_windows
     assert "colorama" in projects
     assert "uvloop" not in projects
     assert {"httptools", "watchfiles", "websockets"} <= projects
+
+
+def test_a_dependency_that_hangs_on_the_host_is_never_silently_left_out(world: World, tmp_path: Path) -> None:
+    """The resolver sees an empty release and locks as if the marker were false; the rehearsal reads the wheels and refuses."""
+    make_wheel(world.wheels, "app", "1.0", requires=["dep; platform_release >= '5'", "never; platform_release >= '5' and os_name == 'nt'"])
+    make_wheel(world.wheels, "dep", "1.0")
+    (lock,) = world.lock(world.requirements("app"), LINUX)
+    with IndexClient() as client:
+        wheels = fetch([*lock.wheels, *lock.bootstrap], Store(tmp_path / "store"), client=client, reporter=Silent())
+    with pytest.raises(RehearsalError) as caught:
+        rehearse([lock], wheels)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f'{LINUX}: app requires dep; platform_release >= "5", and only a probe of the host could tell')
