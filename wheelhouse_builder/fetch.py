@@ -25,14 +25,17 @@ def fetch(wheels: Iterable[LockedWheel], store: Store, *, client: IndexClient, r
     """
     wanted = _one_each(wheels)
     total = sum(wheel.size or 0 for wheel in wanted) if all(wheel.size for wheel in wanted) else None
-    with reporter.step("fetching", total=total, unit="B") as step, ThreadPoolExecutor(CONNECTIONS, "fetch") as threads:
+    threads = ThreadPoolExecutor(CONNECTIONS, "fetch")
+    with reporter.step("fetching", total=total, unit="B") as step:
         running = {threads.submit(_Fetching(wheel, store, client, step).run): wheel for wheel in _big_ones_first(wanted)}
         try:
             fetched, failures = _gather(running)
         except BaseException:
             client.abandon()
-            threads.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            # Whoever interrupts us shall not wait for an index that says nothing.
+            threads.shutdown(wait=False, cancel_futures=True)
     if failures:
         raise _all_in_one(failures)
     return {wheel.filename: wheel for wheel in sorted(fetched, key=lambda wheel: wheel.filename)}

@@ -59,7 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint="run the same command again: it goes on with what is already in the store")
     print_failure(failure, to_json="--json" in arguments)
+    if argv is None and failure.exit_code == INTERRUPTED:
+        _leave(failure.exit_code)
     return failure.exit_code
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """End the process now. Python itself would wait for threads that wait for an index; all that had to be cleaned up is."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def _run(arguments: list[str]) -> int:
