@@ -35,3 +35,15 @@ def _starts(path: str, version: str) -> bool:
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run([path, "-I", "-c", code], stdin=subprocess.DEVNULL, capture_output=True, check=False, encoding="utf-8")
     return done.returncode == 0 and done.stdout.strip() == version
+
+
+@functools.cache
+def pip_wheel(python: str = sys.executable) -> Path:
+    """The wheel of pip that ``python`` carries for its ensurepip: a true pip without a network."""
+    code = "import ensurepip, sysconfig; print(ensurepip.__path__[0]); print(sysconfig.get_config_var('WHEEL_PKG_DIR') or '')"
+    said = subprocess.run([python, "-I", "-c", code], stdin=subprocess.DEVNULL, check=True, capture_output=True, encoding="utf-8").stdout
+    ensurepip, packages = said.splitlines()
+    folders = [Path(ensurepip) / "_bundled", Path(packages or ensurepip), Path("/usr/share/python-wheels")]
+    wheels = [wheel for folder in folders for wheel in sorted(folder.glob("pip-*.whl"))]
+    assert wheels, f"{python} carries no pip; install the system's package for it (python3-venv on Debian)"
+    return wheels[0]

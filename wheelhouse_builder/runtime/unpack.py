@@ -162,28 +162,38 @@ class _Extraction:
             return file.read()
 
     def _finish_wheel(self, distribution: ManifestDistribution, advance: Callable[[int], None]) -> List[str]:
+        """Make one wheel whole and prove it (checks 7 and 8); its problems, each with its name."""
         path = self._in_tree(wheel_entry(distribution.filename))
-        if self._manifest.mode != PLAIN:
-            self._rebuild(distribution, path)
-        self._between()
-        problems = self._wheel_problems(distribution, path)
+        problems = self._content_problems(distribution, path)
+        if not problems:
+            with open(path, "rb") as file:
+                problems = wheel_problems(file, distribution.filename)
         advance(distribution.size)
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
+
+    def _content_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
+        """Check 7 for one wheel, after rebuilding it where the bundle is dense."""
+        if self._manifest.mode == PLAIN:
+            return self._digest_problems(distribution, path)
+        try:
+            self._rebuild(distribution, path)
+            problems = self._digest_problems(distribution, path)
+        except BundleRefused as refusal:
+            problems = list(refusal.problems)
+        if problems and not zlib_is_stock():  # a foreign zlib may also compress worse, and outgrow the wheel
+            raise _foreign_zlib(distribution)
+        return problems
+
+    def _digest_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
+        if _measure(path, self._between) == (distribution.size, distribution.sha256):
+            return []
+        return ["size or SHA-256 is not what the manifest says."]
 
     def _rebuild(self, distribution: ManifestDistribution, path: str) -> None:
         with open(self._pool.path, "ab"):  # there is no pool where no wheel needs one
             pass
         with open(self._pool.path, "rb") as spool, open(path, "xb") as out:
             rebuild(decode(self._skeleton(distribution)), self._pool.reader(spool, self._between), out, distribution.size)
-
-    def _wheel_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
-        """Checks 7 and 8 for one wheel."""
-        if _measure(path, self._between) != (distribution.size, distribution.sha256):
-            if self._manifest.mode != PLAIN and not zlib_is_stock():
-                raise _foreign_zlib(distribution)
-            return ["size or SHA-256 is not what the manifest says."]
-        with open(path, "rb") as file:
-            return wheel_problems(file, distribution.filename)
 
     def _between(self) -> None:
         if self._stop.is_set():

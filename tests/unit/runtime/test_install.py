@@ -1,0 +1,161 @@
+"""An installation is a fresh environment with what the lock names and pip, or no environment."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundles import OURS, write_trust
+from tests.support.handmade import bundle_for
+from tests.support.interpreters import pip_wheel
+from tests.support.wheels import make_wheel
+from wheelhouse_builder.runtime.commands import render, run_install
+from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, HostDoesNotFit, InstallError
+from wheelhouse_builder.runtime.host import this_host
+
+
+class Home:
+    """A directory with a bundle for this host."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.trust = str(write_trust(directory, OURS))
+        self.venv = directory / "venv"
+        main = "import other\n\n\ndef main():\n    print('other is', other.__version__)\n"
+        made = directory / "made"
+        self.wheels = [
+            make_wheel(made, "demo", "1.0", requires=["other>=1"], files={"demo/__init__.py": main}, entry_points={"demo": "demo:main"}),
+            make_wheel(made, "other", "1.2"),
+        ]
+
+    def bundle(self, wrong: dict[str, bytes] | None = None, *, wheels: list[Path] | None = None) -> str:
+        path = self.directory / "acme.whb"
+        pip = pip_wheel()
+        path.write_bytes(bundle_for(this_host(), wheels or self.wheels, pip, mode="dense", wrong=wrong).signed(OURS))
+        return str(path)
+
+    def names(self) -> set[str]:
+        return {path.name for path in self.directory.iterdir()} - {"made", "allowed_signers", "acme.whb"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def installed(venv: Path) -> set[str]:
+    [site] = venv.glob("lib/python*/site-packages")
+    return {path.name.split("-")[0] for path in site.glob("*.dist-info")}
+
+
+def test_the_environment_holds_the_lock_and_pip_and_nothing_else(home: Home) -> None:
+    report = run_install(home.bundle(), str(home.venv), home.trust)
+    assert report["distributions"] == 3
+    assert installed(home.venv) == {"demo", "other", "pip"}
+    said = subprocess.run([home.venv / "bin" / "demo"], check=True, capture_output=True, encoding="utf-8").stdout
+    assert said == "other is 1.2\n"
+    assert report["python"] == str(home.venv / "bin" / "python")
+    assert f"pip-{report['pip']}-py3-none-any.whl" == pip_wheel().name
+    assert home.names() == {"venv"}
+    assert report["python"] in render(report)
+
+
+def test_ambient_configuration_has_no_say_and_an_empty_directory_will_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.venv.mkdir()
+    poison = home.directory / "made" / "poison"
+    poison.mkdir()
+    (poison / "pip.py").write_text("raise SystemExit('poisoned')\n")
+    (poison / "pip.conf").write_text("[global]\nindex-url = https://evil.example\nrequire-virtualenv = maybe\nno-binary = :all:\n")
+    for name, value in {
+        "PIP_INDEX_URL": "https://evil.example",
+        "PIP_TARGET": str(poison / "target"),
+        "PIP_NO_BINARY": ":all:",
+        "PIP_CONFIG_FILE": str(poison / "pip.conf"),
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PYTHONPATH": str(poison),
+        "PYTHONSTARTUP": str(poison / "pip.py"),
+        "XDG_CONFIG_HOME": str(poison),
+        "HOME": str(poison),
+        "VIRTUAL_ENV": str(poison),
+    }.items():
+        monkeypatch.setenv(name, value)
+    run_install(home.bundle(), str(home.venv), home.trust)
+    assert installed(home.venv) == {"demo", "other", "pip"}
+    assert not (poison / "target").exists()
+
+
+def test_a_directory_in_use_is_left_alone(home: Home) -> None:
+    home.venv.mkdir()
+    (home.venv / "mine").touch()
+    with pytest.raises(AlreadyThere):
+        run_install(home.bundle(), str(home.venv), home.trust)
+    assert [path.name for path in home.venv.iterdir()] == ["mine"]
+
+
+def test_what_pip_refuses_is_shown_and_undone_and_an_empty_directory_stays_one(home: Home) -> None:
+    home.venv.mkdir()
+    other_python = make_wheel(home.directory / "made" / "x", "demo", "1.0", tag="cp27-cp27m-win32", files={"demo/__init__.py": ""})
+    with pytest.raises(InstallError) as failure:
+        run_install(home.bundle(wheels=[other_python]), str(home.venv), home.trust)
+    assert "pip could not install" in failure.value.problems[0]
+    assert any("demo" in line for line in failure.value.problems[1:])
+    assert home.names() == {"venv"}
+    assert list(home.venv.iterdir()) == []
+
+
+def test_distributions_that_do_not_fit_together_are_undone(home: Home) -> None:
+    incomplete = home.bundle(wheels=[make_wheel(home.directory / "made" / "x", "demo", "1.0", requires=["absent>=2"])])
+    with pytest.raises(InstallError) as failure:
+        run_install(incomplete, str(home.venv), home.trust)
+    assert "do not fit together" in failure.value.problems[0]
+    assert any("absent" in line for line in failure.value.problems[1:])
+    assert home.names() == set()
+
+
+def test_an_interrupt_while_pip_runs_leaves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        assert home.venv.is_dir()
+        raise KeyboardInterrupt
+
+    bundle = home.bundle()
+    monkeypatch.setattr("wheelhouse_builder.runtime.install.subprocess.run", interrupted)
+    monkeypatch.setattr("venv.EnvBuilder.create", lambda _builder, path: Path(path).mkdir())
+    with pytest.raises(KeyboardInterrupt):
+        run_install(bundle, str(home.venv), home.trust)
+    assert home.names() == set()
+
+
+def test_a_python_without_venv_is_told_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "venv", None)
+    with pytest.raises(EnvironmentFailure, match="has no module venv") as failure:
+        run_install(home.bundle(), str(home.venv), home.trust)
+    assert "python3-venv" in failure.value.hint
+    assert home.names() == set()
+
+
+def test_a_bundle_for_another_host_is_not_installed(home: Home) -> None:
+    path = home.directory / "acme.whb"
+    elsewhere = this_host()._replace(interpreter="cp27", abi="cp27mu")
+    path.write_bytes(bundle_for(elsewhere, home.wheels, pip_wheel()).signed(OURS))
+    with pytest.raises(HostDoesNotFit, match="it is for cp27"):
+        run_install(str(path), str(home.venv), home.trust)
+    assert home.names() == set()
+
+
+def test_a_lock_that_names_pip_gets_that_one(home: Home) -> None:
+    """The lock's pip and the one that installs it are the same file here; it is asked for once."""
+    path = home.directory / "acme.whb"
+    host = this_host()
+    draft = bundle_for(host, [pip_wheel()], pip_wheel())
+    name = draft.document["targets"][0]["name"]
+
+    def lock_it(document: dict[str, object]) -> None:
+        for each in document["distributions"]:  # type: ignore[attr-defined]
+            each.update(targets=[name], bootstrap=False)
+
+    path.write_bytes(draft.changed(lock_it).signed(OURS))
+    report = run_install(str(path), str(home.venv), home.trust)
+    assert report["distributions"] == 1
+    assert installed(home.venv) == {"pip"}
