@@ -6,6 +6,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ _WHO = "import sys; print(sys.implementation.name, '%d.%d' % sys.version_info[:2
 
 @functools.cache
 def cpythons() -> dict[str, Path]:
-    """Each CPython from 3.6 on, by version ("3.6"): one per minor, from PATH or from pyenv."""
+    """Each CPython from 3.6 on, by version ("3.6"): one per minor, from pyenv, from PATH, and the one that runs the tests."""
     found: dict[str, Path] = {}
     for candidate in _candidates():
         version = _version(candidate)
@@ -31,6 +32,7 @@ def _candidates() -> Iterator[Path]:
         on_path = shutil.which(f"python3.{minor}")
         if on_path:
             yield Path(on_path)
+    yield Path(sys.executable)
 
 
 def _version(python: Path) -> str | None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from packaging.tags import mac_platforms, sys_tags
 
-from tests.support.interpreters import interpreters
+from tests.support.pythons import cpythons
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.facts import facts
 from wheelhouse_builder.model.target import Target, friendly_names
@@ -136,7 +136,7 @@ print(os.name, sys.platform, platform.machine(), platform.python_implementation(
 
 def test_markers_are_those_of_real_pythons_of_every_version_here() -> None:
     keys = ("os_name", "sys_platform", "platform_machine", "platform_python_implementation", "platform_system", "implementation_name")
-    for version, python in interpreters().items():
+    for version, python in cpythons().items():
         told = subprocess.run([python, "-c", MARKERS], capture_output=True, text=True, check=True).stdout.split()
         target = Target.parse(f"cp{version.replace('.', '')}-manylinux_2_17_{platform.machine()}")
         assert [target.markers[key] for key in keys] == told

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import wheelhouse_builder.runtime
-from tests.support.interpreters import interpreters
+from tests.support.pythons import cpythons
 
 RUNTIME = Path(wheelhouse_builder.runtime.__file__).parent
 FILES = sorted(RUNTIME.glob("*.py"))
@@ -37,7 +37,7 @@ print(json.dumps({name: getattr(module, "__file__", None) for name, module in sy
 def run(version: str, code: str, *arguments: str) -> str:
     """What ``code`` prints under CPython ``version``, isolated, without site-packages, with warnings as errors."""
     done = subprocess.run(
-        [interpreters()[version], "-I", "-S", "-B", "-W", "error", "-c", code, *arguments],
+        [cpythons()[version], "-I", "-S", "-B", "-W", "error", "-c", code, *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -59,12 +59,12 @@ def test_there_is_something_to_try() -> None:
     assert {"bundle", "errors", "manifest", "zstd"} <= set(MODULES)
 
 
-@pytest.mark.parametrize("version", interpreters())
+@pytest.mark.parametrize("version", cpythons())
 def test_every_file_compiles(version: str) -> None:
     run(version, COMPILE, *map(str, FILES))
 
 
-@pytest.mark.parametrize("version", interpreters())
+@pytest.mark.parametrize("version", cpythons())
 def test_every_module_can_be_imported_under_its_name_in_the_bundle(version: str, root: Path) -> None:
     loaded = json.loads(run(version, IMPORT, str(root), *MODULES))
     ours = {name.partition(".")[2] for name in loaded if name.startswith("wheelhouse_runtime.")}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.support import frames
 from tests.support.frames import CHECKSUM_FLAG, SMALL, block, compress, stored
-from tests.support.interpreters import interpreters
+from tests.support.pythons import cpythons
 from wheelhouse_builder.runtime import zstd_pure
 from wheelhouse_builder.runtime.errors import BundleRefused
 from wheelhouse_builder.runtime.zstd_frame import Frame
@@ -165,13 +165,13 @@ print(hashlib.sha256(b"".join(decode(Frame([data], int(sys.argv[3]))))).hexdiges
 """
 
 
-@pytest.mark.parametrize("version", interpreters())
+@pytest.mark.parametrize("version", cpythons())
 def test_each_python_decodes_the_same(version: str, tmp_path: Path) -> None:
     content = b"".join(part[:100_000] for part in CONTENTS.values())
     (tmp_path / "frame").write_bytes(compress(content))
     package = Path(zstd_pure.__file__).parent
     done = subprocess.run(
-        [interpreters()[version], "-I", "-B", "-c", SCRIPT, str(package.parent), str(tmp_path / "frame"), str(len(content))],
+        [cpythons()[version], "-I", "-B", "-c", SCRIPT, str(package.parent), str(tmp_path / "frame"), str(len(content))],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import frames
 from tests.support.frames import SMALL, compress
-from tests.support.interpreters import interpreters
+from tests.support.pythons import cpythons
 from wheelhouse_builder.runtime import zstd, zstd_wheel
 from wheelhouse_builder.runtime.errors import BundleRefused
 
@@ -183,7 +183,7 @@ def sample_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("version", [version for version in interpreters() if version in FOR_PYTHON])
+@pytest.mark.parametrize("version", [version for version in cpythons() if version in FOR_PYTHON])
 def test_the_carried_decoder_agrees_with_ours(version: str, sample_frames: Path, tmp_path: Path) -> None:
     wheels, scratch = tmp_path / "wheels", tmp_path / "scratch"
     scratch.mkdir(mode=0o700)
@@ -191,7 +191,7 @@ def test_the_carried_decoder_agrees_with_ours(version: str, sample_frames: Path,
     fetch_for_others(wheels)
     shutil.copytree(Path(zstd.__file__).parent, tmp_path / "root" / "wheelhouse_runtime")
     done = subprocess.run(
-        [interpreters()[version], "-I", "-S", "-c", SCRIPT, str(tmp_path / "root"), str(wheels), str(sample_frames), str(scratch)],
+        [cpythons()[version], "-I", "-S", "-c", SCRIPT, str(tmp_path / "root"), str(wheels), str(sample_frames), str(scratch)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
