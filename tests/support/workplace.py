@@ -82,5 +82,8 @@ def publish_compiled(directory: Path, target_name: str) -> None:
     """Two wheels of ``compiled``: one exactly for the target, and a lower one that it accepts but likes less."""
     target = Target.parse(target_name)
     for platform in {target.platforms[0], target.platforms[-1]}:
-        files = {"compiled/__init__.py": f"PLATFORM = '{platform}'\n", "compiled/native.bin": b"\x7fELF" + bytes(range(256)) * 50}
+        files: dict[str, str | bytes] = {
+            "compiled/__init__.py": f"PLATFORM = '{platform}'\n",
+            "compiled/native.bin": b"\x7fELF" + bytes(range(256)) * 50,
+        }
         make_wheel(directory, "compiled", "1.2", tag=f"{target.interpreter}-{target.abi}-{platform}", files=files)
