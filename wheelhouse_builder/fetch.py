@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
+
+from packaging.utils import NormalizedName
 
 from wheelhouse_builder.adapters.index import CONNECTIONS, IndexClient, shown
 from wheelhouse_builder.adapters.store import Partial, Store, telling
@@ -14,20 +16,34 @@ from wheelhouse_builder.reporter import Reporter, Step
 from wheelhouse_builder.runtime.wheel import wheel_problems
 
 ASK_THE_INDEX = "The index serves another file than was locked. If it was rebuilt there on purpose, lock again and review the difference."
-ASK_THE_MAKER = "Leave this release out with a constraint, and tell the people who publish it."
+ASK_THE_MAKER = (
+    "Leave this release out with a constraint, and tell the people who publish it;"
+    " or name the project under `excused` in wheelhouse.yaml, with the reason for which it may pass."
+)
 
 
-def fetch(wheels: Iterable[LockedWheel], store: Store, *, client: IndexClient, reporter: Reporter) -> dict[str, Wheel]:
+def fetch(
+    wheels: Iterable[LockedWheel],
+    store: Store,
+    *,
+    client: IndexClient,
+    reporter: Reporter,
+    excused: Mapping[NormalizedName, str] | None = None,
+) -> dict[str, Wheel]:
     """Bring all ``wheels`` into the store; file name → wheel. What is there already is not fetched again.
 
+    Wheels of the projects that ``excused`` names, each with a reason, may be other than the wheel specification says; their problems are kept.
     All wheels are tried before it fails: IndexFailure for what could not be had, DistributionError when one of them is not what the
     lock or the wheel specification says; EnvironmentFailure, at once, when this host cannot go on.
     """
     wanted = _one_each(wheels)
-    total = sum(wheel.size or 0 for wheel in wanted) if all(wheel.size for wheel in wanted) else None
+    total = sum(wheel.size or 0 for wheel in wanted) or None  # the others' sizes are told as their bytes arrive
     threads = ThreadPoolExecutor(CONNECTIONS, "fetch")
     with reporter.step("fetching", total=total, unit="B") as step:
-        running = {threads.submit(_Fetching(wheel, store, client, step).run): wheel for wheel in _big_ones_first(wanted)}
+        running = {
+            threads.submit(_Fetching(wheel, store, client, step, (excused or {}).get(wheel.project, "")).run): wheel
+            for wheel in _big_ones_first(wanted)
+        }
         try:
             fetched, failures = _gather(running)
         except BaseException:
@@ -85,11 +101,12 @@ def _all_in_one(failures: Sequence[WheelhouseError]) -> WheelhouseError:
 class _Fetching:
     """The way of one wheel into the store."""
 
-    def __init__(self, wheel: LockedWheel, store: Store, client: IndexClient, step: Step) -> None:
+    def __init__(self, wheel: LockedWheel, store: Store, client: IndexClient, step: Step, excuse: str) -> None:
         self.wheel = wheel
         self.store = store
         self.client = client
         self.step = step
+        self.excuse = excuse
 
     def run(self) -> Wheel:
         """The wheel, fetched if need be, and checked in any case: the store may hold it under another name, or from an older wheelhouse."""
@@ -98,7 +115,7 @@ class _Fetching:
         with telling("read", path), path.open("rb") as file:
             problems = wheel_problems(file, wheel.filename)
             size = file.seek(0, 2)
-        if problems:
+        if problems and not self.excuse:
             raise DistributionError(*self._named(problems), hint=ASK_THE_MAKER)
         return Wheel(
             project=wheel.project,
@@ -109,12 +126,17 @@ class _Fetching:
             path=path,
             url=shown(wheel.url),
             uploaded=wheel.uploaded,
+            problems=tuple(problems),
+            excuse=self.excuse if problems else "",
         )
 
     def _find(self) -> Path | None:
         path = self.store.find_sound(self.wheel.sha256)
         if path is not None:
-            self.step.advance(path.stat().st_size)
+            size = path.stat().st_size
+            if self.wheel.size is None:
+                self.step.expect(size)
+            self.step.advance(size)
         return path
 
     def _fetch(self) -> Path:
@@ -148,11 +170,17 @@ class _Counted:
         self._partial = partial
         self._step = step
         self._limit = limit
+        self._expected = limit
         step.advance(partial.size)
 
     @property
     def size(self) -> int:
         return self._partial.size
+
+    def expect(self, size: int) -> None:
+        if self._expected is None:  # a second try changes nothing
+            self._expected = size
+            self._step.expect(size)
 
     def write(self, data: bytes) -> None:
         self._partial.write(data)

@@ -13,6 +13,10 @@ class Step(Protocol):
         """Tell that ``amount`` more of the total is done. May be called from any thread."""
         ...
 
+    def expect(self, amount: int) -> None:
+        """Tell that the total is ``amount`` more than was known. May be called from any thread."""
+        ...
+
 
 class Reporter(Protocol):
     """Someone who listens to a run."""
@@ -28,6 +32,9 @@ class Reporter(Protocol):
 
 class _Nothing:
     def advance(self, amount: int = 1) -> None:
+        """Nobody listens."""
+
+    def expect(self, amount: int) -> None:
         """Nobody listens."""
 
 

@@ -103,6 +103,10 @@ class Sink(Protocol):
         """Bytes that are there already."""
         ...
 
+    def expect(self, size: int) -> None:
+        """Learn that the whole file has ``size`` bytes, if the server is right."""
+        ...
+
     def write(self, data: bytes) -> None:
         """Append ``data``."""
         ...
@@ -255,6 +259,8 @@ class IndexClient:
                 sink.restart()
                 if answer.status_code != httpx.codes.OK:
                     raise _Failed(f"{shown(url)} gave another part than was asked for")
+            if (length := answer.headers.get("Content-Length", "")).isdecimal():
+                sink.expect(sink.size + int(length))
             for piece in answer.iter_raw():  # as they come: what a broken connection brought is not lost
                 self.check_abandoned()
                 sink.write(piece)

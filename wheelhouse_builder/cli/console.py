@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from rich.console import Console as RichConsole
@@ -98,9 +99,15 @@ class _Drawn:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
+        self._lock = Lock()
 
     def advance(self, amount: int = 1) -> None:
         self._progress.advance(self._task, amount)
+
+    def expect(self, amount: int) -> None:
+        with self._lock:
+            known = next(each.total for each in self._progress.tasks if each.id == self._task)
+            self._progress.update(self._task, total=(known or 0) + amount)
 
 
 class _Amount(ProgressColumn):

@@ -33,6 +33,7 @@ class Bytes:
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = bytearray(data)
+        self.expected: int | None = None
 
     @property
     def size(self) -> int:
@@ -40,6 +41,9 @@ class Bytes:
 
     def write(self, data: bytes) -> None:
         self.data += data
+
+    def expect(self, size: int) -> None:
+        self.expected = size
 
     def restart(self) -> None:
         self.data.clear()
