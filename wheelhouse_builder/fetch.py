@@ -32,7 +32,7 @@ def fetch(
 ) -> dict[str, Wheel]:
     """Bring all ``wheels`` into the store; file name → wheel. What is there already is not fetched again.
 
-    Wheels of the projects that ``excused`` names, each with a reason, may be other than the wheel specification says; their problems are kept.
+    Wheels of the projects that ``excused`` names, each with a reason, may break the wheel specification; their problems are kept.
     All wheels are tried before it fails: IndexFailure for what could not be had, DistributionError when one of them is not what the
     lock or the wheel specification says; EnvironmentFailure, at once, when this host cannot go on.
     """

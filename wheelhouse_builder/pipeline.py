@@ -88,9 +88,10 @@ def make_bundle(
     locks = reviewed_locks(spec)
     with IndexClient(logins=_logins(spec.index)) as client:
         locks = locks or resolve(Requirements.of(spec), spec.targets, pages=client, cache=store.root, reporter=reporter)
-        wheels = fetch(chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks), store, client=client, reporter=reporter)
+        wanted = chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks)
+        wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
     rehearse(locks, wheels)
-    contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels)
+    contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
     packed = pack(contents, output, signer=signer, plain=plain, effort=effort, reporter=reporter)
     return Report(packed=packed, locks=locks)
 

@@ -11,7 +11,13 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     constraints: [constraints.txt]         # files; optional
     targets: [cp312-manylinux_2_28_x86_64, cp312-win_amd64]
     index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
+    resolver: uv                           # optional; or pip-tools
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
+    channel: stable                        # optional: the line of bundles that this one belongs to, and
+    sequence: 12                           # its number in that line; inside, none goes back to a lower one
+    audience: [restricted-net]             # optional: whom it is meant for
+    not-after: 2027-05-31T00:00:00Z        # optional: not to be installed later
+    excused: {odd-project: why its malformed wheel may pass}     # optional
 
 Which strings under ``requirements`` are files? Those that end in ``.txt``, ``.in`` or ``.toml``, and those that hold a ``/`` or ``\`` and
 no ``@``. All others are requirements as PEP 508 has them. A string that could be both, because a file of exactly that name lies beside the
@@ -22,25 +28,30 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
-from wheelhouse_builder.document import Page, instead, listed
+from wheelhouse_builder.document import Page, instead, kind, listed
 from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.runtime import layout
 
 FILE_NAME = "wheelhouse.yaml"
 DEFAULT_INDEX = "https://pypi.org/simple"
+UV, PIP_TOOLS = RESOLVERS = ("uv", "pip-tools")
 
-KEYS = ("bundle", "version", "requirements", "constraints", "targets", "index", "sign")
+POLICY_KEYS = ("channel", "sequence", "audience", "not-after")
+KEYS = ("bundle", "version", "requirements", "constraints", "targets", "index", "sign", *POLICY_KEYS, "excused")
 REQUIRED_KEYS = {
     "bundle": "bundle: acme-web",
     "version": 'version: "2026.11"',
@@ -54,6 +65,8 @@ SIGN_KEYS = ("key",)
 
 _FILE_SUFFIXES = (".txt", ".in", ".toml")
 _PORTABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,98}[A-Za-z0-9])?")
+_POLICY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+_PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HINT = "mend the lines named above; `wheelhouse init --help` shows a complete example"
 
@@ -92,8 +105,13 @@ class Spec:
     targets: tuple[Target, ...]
     """In the order in which they were written; no two alike."""
     index: Index
+    resolver: str
+    """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
     key: Path | None
     """The private key to sign with; None: the default one."""
+    policy: Policy = field(default_factory=Policy)
+    excused: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Projects whose wheels may be malformed, each with the reason."""
 
     @property
     def folder(self) -> Path:
@@ -109,6 +127,8 @@ def read_spec(path: Path) -> Spec:
     page = Page(path, hint=_HINT, missing="`wheelhouse init` writes one, or give the path of yours")
     top = page.mapping(page.top(), "", KEYS, REQUIRED_KEYS)
     written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
+    if "sequence" in top and "channel" not in top:
+        page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
     page.fail_if_bad()
     files, inline, pyprojects = _sorted_out(written["requirements"])
     return Spec(
@@ -121,7 +141,15 @@ def read_spec(path: Path) -> Spec:
         constraints=tuple(written.get("constraints", ())),
         targets=tuple(written["targets"]),
         index=written.get("index") or Index(),
+        resolver=written.get("resolver") or UV,
         key=written.get("sign"),
+        policy=Policy(
+            channel=written.get("channel"),
+            sequence=written.get("sequence"),
+            audience=written.get("audience", frozenset()),
+            not_after=written.get("not-after"),
+        ),
+        excused=written.get("excused", {}),
     )
 
 
@@ -297,11 +325,73 @@ def _variable(page: Page, node: yaml.Node, where: str) -> str | None:
     return text
 
 
+def _resolver(page: Page, node: yaml.Node) -> str | None:
+    text = page.string(node, "resolver")
+    if text is not None and text not in RESOLVERS:
+        page.problem(node, f"resolver: there is no {text!r}{instead(text, RESOLVERS)}")
+    return text
+
+
 def _sign(page: Page, node: yaml.Node) -> Path | None:
     """The private key. It may come into being after the spec, so that it is missing is told later."""
     values = page.mapping(node, "sign", SIGN_KEYS, {"key": "key: ~/.config/wheelhouse/id_ed25519"})
     text = page.string(values["key"], "sign.key") if "key" in values else None
     return page.resolve(text) if text is not None else None
+
+
+def _channel(page: Page, node: yaml.Node) -> str | None:
+    return _policy_name(page, node, "channel")
+
+
+def _audience(page: Page, node: yaml.Node) -> frozenset[str]:
+    return frozenset(name for item, where in page.items(node, "audience") if (name := _policy_name(page, item, where)) is not None)
+
+
+def _policy_name(page: Page, node: yaml.Node, where: str) -> str | None:
+    text = page.string(node, where)
+    if text is not None and not _POLICY_NAME.fullmatch(text):
+        page.problem(node, f"{where}: must be a name of letters, digits and . _ - such as 'stable', not {text!r}")
+    return text
+
+
+def _sequence(page: Page, node: yaml.Node) -> int | None:
+    """A number as people write one: YAML's octals, underscores and signs are left out."""
+    text = node.value if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int" else ""
+    if re.fullmatch(r"0|[1-9][0-9]{0,18}", text) and int(text) <= layout.MAX_SIZE:
+        return int(text)
+    page.problem(node, f"sequence: must be a whole number from 0 to {layout.MAX_SIZE}, such as 12")
+    return None
+
+
+def _not_after(page: Page, node: yaml.Node) -> datetime | None:
+    """A time of UTC. A date alone is refused: whether its own day still counts is a question that nobody should have to ask."""
+    text = node.value if isinstance(node, yaml.ScalarNode) else ""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        page.problem(node, "not-after: must be a time of UTC such as 2027-05-31T00:00:00Z")
+        return None
+
+
+def _excused(page: Page, node: yaml.Node) -> dict[NormalizedName, str]:
+    """Projects, each with a reason; no project twice, however it is spelled."""
+    if not isinstance(node, yaml.MappingNode):
+        page.problem(node, f"excused: must be a mapping of projects to reasons, such as {{odd-project: why it may pass}}, not {kind(node)}")
+        return {}
+    found: dict[NormalizedName, str] = {}
+    for key, value in node.value:
+        name = page.string(key, "excused")
+        reason = page.string(value, f"excused.{name}")
+        if name is None or reason is None:
+            continue
+        if not _PROJECT.fullmatch(name):
+            page.problem(key, f"excused: {name!r} is not the name of a project")
+        elif canonicalize_name(name) in found:
+            page.problem(key, f"excused: {name!r} stands here again: keep one of them")
+        elif not reason.isprintable():
+            page.problem(value, f"excused.{name}: must be one line of text")
+        found[canonicalize_name(name)] = unicodedata.normalize("NFC", reason.strip())
+    return found
 
 
 _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
@@ -311,7 +401,13 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "constraints": _constraints,
     "targets": _targets,
     "index": _index,
+    "resolver": _resolver,
     "sign": _sign,
+    "channel": _channel,
+    "sequence": _sequence,
+    "audience": _audience,
+    "not-after": _not_after,
+    "excused": _excused,
 }
 
 

@@ -49,17 +49,17 @@ class Key:
 
     @property
     def public_key(self) -> bytes:
-        return self.private.public_key().public_bytes_raw()
+        return sshsig.string(b"ssh-ed25519") + sshsig.string(self.private.public_key().public_bytes_raw())
 
     def sign(self, data: bytes) -> bytes:
-        return self.private.sign(data)
+        return sshsig.string(b"ssh-ed25519") + sshsig.string(self.private.sign(data))
 
     def armored(self, message: bytes, *, namespace: str = NAMESPACE) -> bytes:
         return sshsig.encode(self.public_key, namespace, self.sign(sshsig.signed_data(message, namespace)))
 
     def public_line(self) -> str:
         """The key as a ``.pub`` file has it."""
-        return "ssh-ed25519 " + base64.b64encode(sshsig.wire(self.public_key)).decode()
+        return "ssh-ed25519 " + base64.b64encode(self.public_key).decode()
 
     def allowed_signers_line(self, *, principal: str = "packer@example.org", options: str = "") -> str:
         return " ".join(filter(None, [principal, options, self.public_line()])) + "\n"
@@ -129,8 +129,10 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "version": 1,
         "bundle": {"name": NAME, "version": VERSION},
         "as_of": "2026-11-19T12:00:00Z",
+        "policy": {"channel": None, "sequence": None, "audience": [], "not_after": None},
         "targets": [target(TARGET)],
         "distributions": [distribution(name, data) for name, data in sorted(wheels.items())],
+        "excused": [],
         "files": file_list(others),
         "control": file_list(control),
         "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "frames": frames},

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.spec import DEFAULT_INDEX, Index, Pyproject, Spec, read_spec
 
 GOOD = """\
@@ -224,6 +226,22 @@ BAD = [
     ),
     pytest.param(GOOD + "sign: ~/key\n", "6:7: sign: must be a mapping of key, not a string", id="sign as a string"),
     pytest.param(GOOD + "sign: {kye: x}\n", "6:8: sign: unknown key 'kye': did you mean 'key'?", id="misspelt key of sign"),
+    pytest.param(GOOD + "channel: a b\n", "6:10: channel: must be a name of letters", id="channel with a space"),
+    pytest.param(GOOD + "sequence: 3\n", "6:11: sequence: counts within a channel: add 'channel: stable'", id="sequence without a channel"),
+    pytest.param(GOOD + "channel: a\nsequence: -1\n", "7:11: sequence: must be a whole number", id="negative sequence"),
+    pytest.param(GOOD + "channel: a\nsequence: 017\n", "7:11: sequence: must be a whole number", id="octal sequence"),
+    pytest.param(GOOD + "channel: a\nsequence: 9223372036854775808\n", "7:11: sequence: must be a whole number", id="sequence of 2^63"),
+    pytest.param(GOOD + "channel: a\nsequence: '3'\n", "7:11: sequence: must be a whole number", id="sequence as a string"),
+    pytest.param(GOOD + "audience: {a: b}\n", "6:11: audience: must be a list", id="audience as a mapping"),
+    pytest.param(GOOD + "audience: [a, '']\n", "6:15: audience[1]: must not be empty", id="empty audience"),
+    pytest.param(GOOD + "not-after: 2027-05-31\n", "6:12: not-after: must be a time of UTC such as", id="a date alone"),
+    pytest.param(GOOD + "not-after: 2027-05-31T00:00:00+02:00\n", "6:12: not-after: must be a time of UTC", id="another zone"),
+    pytest.param(GOOD + "not_after: 2027-05-31T00:00:00Z\n", "6:1: unknown key 'not_after': did you mean 'not-after'?", id="underscore"),
+    pytest.param(GOOD + "excused: [numpy]\n", "6:10: excused: must be a mapping of projects to reasons", id="excuses as a list"),
+    pytest.param(GOOD + "excused: {numpy: ''}\n", "6:18: excused.numpy: must not be empty", id="excuse without a reason"),
+    pytest.param(GOOD + "excused: {a.b: x, A-B: y}\n", "6:19: excused: 'A-B' stands here again", id="project excused twice"),
+    pytest.param(GOOD + "excused: {'a b': x}\n", "6:11: excused: 'a b' is not the name of a project", id="excuse for no project"),
+    pytest.param(GOOD + 'excused: {a: "x\\ny"}\n', "6:14: excused.a: must be one line", id="excuse of two lines"),
     pytest.param("- a\n- b\n", "1:1: must be a mapping of bundle, version,", id="a list"),
     pytest.param("", "1:1: the file is empty", id="an empty file"),
     pytest.param("bundle: a\n\tversion: b\n", "2:1: this is not YAML: a tab stands here: indent with spaces", id="a tab"),
@@ -232,6 +250,21 @@ BAD = [
     pytest.param("bundle: *there\n", "1:9: this is not YAML: found undefined alias", id="an undefined alias"),
     pytest.param("bundle: a\nversion: \x07\n", "2:10: a character stands here that YAML does not allow", id="a control character"),
 ]
+
+
+def test_the_policy_and_the_excuses_are_read(write: Write) -> None:
+    text = "channel: stable\nsequence: 12\naudience: [net-b, net-a]\nnot-after: 2027-05-31T00:00:00Z\nexcused: {Odd.Project: it must}\n"
+    spec = read_spec(write(GOOD + text))
+    assert (spec.policy.channel, spec.policy.sequence) == ("stable", 12)
+    assert spec.policy.audience == {"net-a", "net-b"}
+    assert spec.policy.not_after == datetime(2027, 5, 31, tzinfo=UTC)
+    assert spec.excused == {"odd-project": "it must"}
+
+
+def test_without_a_policy_nothing_is_bound(write: Write) -> None:
+    spec = read_spec(write(GOOD))
+    assert spec.policy == Policy()
+    assert spec.excused == {}
 
 
 class TestBad:

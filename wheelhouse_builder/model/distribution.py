@@ -40,3 +40,7 @@ class Wheel:
     """Where the store keeps it: named by digest, so not by ``filename``."""
     url: str
     uploaded: datetime | None = None
+    problems: tuple[str, ...] = ()
+    """What the strict check says of it; not empty only where it is excused."""
+    excuse: str = ""
+    """Why it is let pass in spite of its problems."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
 from wheelhouse_builder.errors import DistributionError, SpecError, UsageError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.runtime.layout import path_problem, paths_problem
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -40,18 +41,21 @@ class Contents:
     """By file name: every wheel that a lock names, its bootstrap included."""
     as_of: datetime | None = None
     """What the bundle says of its age; whole seconds, UTC."""
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         _refuse(SpecError, self._naming_problems(), "change `bundle`, `version` or `targets` in wheelhouse.yaml")
         _refuse(DistributionError, self._wheel_problems(), "run `wheelhouse lock` again, then `wheelhouse bundle`")
 
     @classmethod
-    def gather(cls, *, name: str, version: str, locks: Iterable[Lock], wheels: Mapping[str, Wheel]) -> Self:
+    def gather(cls, *, name: str, version: str, locks: Iterable[Lock], wheels: Mapping[str, Wheel], policy: Policy | None = None) -> Self:
         """Contents in their order, dated by SOURCE_DATE_EPOCH or by the newest upload within. Raises UsageError too."""
         locks = tuple(sorted(locks, key=lambda lock: lock.target.name))
         named = {locked.filename for lock in locks for locked in (*lock.wheels, *lock.bootstrap)}
         held = {filename: wheels[filename] for filename in sorted(named & wheels.keys())}
-        return cls(name=name, version=version, locks=locks, wheels=held, as_of=_epoch() or _newest_upload(held.values()))
+        return cls(
+            name=name, version=version, locks=locks, wheels=held, as_of=_epoch() or _newest_upload(held.values()), policy=policy or Policy()
+        )
 
     def pip(self, lock: Lock) -> Wheel:
         """The wheel that installs the others on the lock's target."""

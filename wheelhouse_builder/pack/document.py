@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import zstandard
 
+from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime.layout import DECODERS, FORMAT, VERSION
@@ -38,8 +40,10 @@ def manifest(
         "version": VERSION,
         "bundle": {"name": contents.name, "version": contents.version},
         "as_of": as_text(contents.as_of),
+        "policy": _policy(contents.policy),
         "targets": [_target(contents, lock) for lock in contents.locks],
         "distributions": [_distribution(each) for each in contents.distributions()],
+        "excused": [_excuse(each.wheel) for each in contents.distributions() if each.wheel.excuse],
         "files": _listed(files),
         "control": _listed(control),
         "transport": {
@@ -49,6 +53,19 @@ def manifest(
             "frames": [_frame(each) for each in frames],
         },
     }
+
+
+def _policy(policy: Policy) -> Json:
+    return {
+        "channel": policy.channel,
+        "sequence": policy.sequence,
+        "audience": sorted(policy.audience),
+        "not_after": as_text(policy.not_after),
+    }
+
+
+def _excuse(wheel: Wheel) -> Json:
+    return {"filename": wheel.filename, "reason": wheel.excuse, "problems": list(wheel.problems)}
 
 
 def _target(contents: Contents, lock: Lock) -> Json:

@@ -82,6 +82,28 @@ class ManifestDistribution(NamedTuple):
     """True: carried only to install the others."""
 
 
+class ManifestPolicy(NamedTuple):
+    """For whom the bundle is meant, and which one in a line of bundles it is (check 4)."""
+
+    channel: Optional[str]
+    """The line of bundles that it belongs to, or None."""
+    sequence: Optional[int]
+    """Its number in that line, which grows; or None."""
+    audience: Tuple[str, ...]
+    """Whom it is meant for; empty: everybody."""
+    not_after: Optional[str]
+    """UTC; not to be unpacked or installed later."""
+
+
+class Excuse(NamedTuple):
+    """A wheel that is not as it must be, and that the packer lets pass."""
+
+    filename: str
+    reason: str
+    problems: Tuple[str, ...]
+    """What the check of wheels says of it (check 8); nothing else is let pass."""
+
+
 class ManifestFile(NamedTuple):
     """A file that is no distribution: of the payload or of the control part."""
 
@@ -115,8 +137,10 @@ class Manifest(NamedTuple):
     name: str
     version: str
     as_of: Optional[str]
+    policy: ManifestPolicy
     targets: Tuple[ManifestTarget, ...]
     distributions: Tuple[ManifestDistribution, ...]
+    excused: Tuple[Excuse, ...]
     files: Tuple[ManifestFile, ...]
     control: Tuple[ManifestFile, ...]
     mode: str
@@ -163,15 +187,21 @@ def parse_manifest(data: bytes) -> Manifest:
     """
     document = _load(data)
     _require_version(document)
-    _keys(document, "", ("format", "version", "bundle", "as_of", "targets", "distributions", "files", "control", "transport"))
+    _keys(
+        document,
+        "",
+        ("format", "version", "bundle", "as_of", "policy", "targets", "distributions", "excused", "files", "control", "transport"),
+    )
     bundle = _keys(document["bundle"], "bundle", ("name", "version"))
     transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "frames"))
     manifest = Manifest(
         name=_part(bundle["name"], "bundle.name"),
         version=_part(bundle["version"], "bundle.version"),
         as_of=_optional(_time, document["as_of"], "as_of"),
+        policy=_policy(document["policy"], "policy"),
         targets=_list(_target, document["targets"], "targets"),
         distributions=_list(_distribution, document["distributions"], "distributions"),
+        excused=_list(_excuse, document["excused"], "excused"),
         files=_list(_file, document["files"], "files"),
         control=_list(_file, document["control"], "control"),
         mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
@@ -181,7 +211,17 @@ def parse_manifest(data: bytes) -> Manifest:
         document=document,
     )
     _require_canonical(document, data)
-    for check in (_check_order, _check_targets, _check_distributions, _check_files, _check_control, _check_entries, _check_frames):
+    for check in (
+        _check_order,
+        _check_policy,
+        _check_targets,
+        _check_distributions,
+        _check_excused,
+        _check_files,
+        _check_control,
+        _check_entries,
+        _check_frames,
+    ):
         check(manifest)
     return manifest
 
@@ -300,6 +340,25 @@ def _origin(value: Any, where: str) -> Origin:
     )
 
 
+def _policy(value: Any, where: str) -> ManifestPolicy:
+    _keys(value, where, ManifestPolicy._fields)
+    return ManifestPolicy(
+        channel=_optional(_name, value["channel"], where + ".channel"),
+        sequence=_optional(_number, value["sequence"], where + ".sequence"),
+        audience=_list(_name, value["audience"], where + ".audience"),
+        not_after=_optional(_time, value["not_after"], where + ".not_after"),
+    )
+
+
+def _excuse(value: Any, where: str) -> Excuse:
+    _keys(value, where, Excuse._fields)
+    return Excuse(
+        filename=_wheel_name(value["filename"], where + ".filename"),
+        reason=_text(value["reason"], where + ".reason"),
+        problems=_list(_text, value["problems"], where + ".problems"),
+    )
+
+
 def _file(value: Any, where: str) -> ManifestFile:
     _keys(value, where, ManifestFile._fields)
     return ManifestFile(
@@ -329,6 +388,7 @@ _TARGET_NAME = re.compile(r"[A-Za-z0-9_]+-[A-Za-z0-9_]+")
 _TAG = re.compile(r"[A-Za-z0-9_]+")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _URL = re.compile(r"(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -382,6 +442,10 @@ def _platform(value: Any, where: str) -> str:
     return _match(_TAG, "a tag", value, where)
 
 
+def _name(value: Any, where: str) -> str:
+    return _match(_NAME, "a name of letters, digits and . _ -", value, where)
+
+
 def _digest(value: Any, where: str) -> str:
     return _match(_DIGEST, "a SHA-256 of 64 lower-case hexadecimal digits", value, where)
 
@@ -389,6 +453,12 @@ def _digest(value: Any, where: str) -> str:
 def _size(value: Any, where: str) -> int:
     if type(value) is not int or not 0 <= value <= MAX_SIZE:
         raise _refused(where, "it is no size in bytes")
+    return int(value)
+
+
+def _number(value: Any, where: str) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
+        raise _refused(where, "it is no whole number from 0 to {}".format(MAX_SIZE))
     return int(value)
 
 
@@ -456,6 +526,25 @@ def _check_order(manifest: Manifest) -> None:
     problem = paths_problem(entry.path for _, entry in _entries(manifest))
     if problem:
         raise _refused("transport.frames", problem)
+
+
+def _check_policy(manifest: Manifest) -> None:
+    policy = manifest.policy
+    if policy.sequence is not None and policy.channel is None:
+        raise _refused("policy.sequence", "there is no channel in which it would count")
+    if list(policy.audience) != sorted(set(policy.audience)):
+        raise _refused("policy.audience", "it is not sorted, or names somebody twice")
+
+
+def _check_excused(manifest: Manifest) -> None:
+    names = {each.filename for each in manifest.distributions}
+    _sorted([each.filename for each in manifest.excused], "excused")
+    for index, each in enumerate(manifest.excused):
+        where = "excused[{}]".format(index)
+        if each.filename not in names:
+            raise _refused(where + ".filename", "{!r} is no distribution within".format(each.filename))
+        if not each.reason.strip() or not each.problems:
+            raise _refused(where, "it lacks a reason, or a problem to excuse")
 
 
 def _sorted(names: List[str], where: str) -> None:

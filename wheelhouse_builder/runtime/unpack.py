@@ -83,6 +83,7 @@ class _Extraction:
         self._progress = progress
         self._stop = threading.Event()
         self._files = _files_for(bundle.manifest, targets)
+        self._excused = {each.filename: each.problems for each in bundle.manifest.excused}
         self._pool = PoolSpool(pool_places(bundle.manifest), os.path.join(scratch, "pool"))
         for folder in ["wheels"] + ["targets/" + target.name for target in targets]:
             os.makedirs(self._in_tree(folder), exist_ok=True)
@@ -167,7 +168,7 @@ class _Extraction:
         problems = self._content_problems(distribution, path)
         if not problems:
             with open(path, "rb") as file:
-                problems = wheel_problems(file, distribution.filename)
+                problems = _inexcusable(wheel_problems(file, distribution.filename), self._excused.get(distribution.filename))
         advance(distribution.size)
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
 
@@ -198,6 +199,11 @@ class _Extraction:
     def _between(self) -> None:
         if self._stop.is_set():
             raise _Stopped
+
+
+def _inexcusable(problems: List[str], excused: Optional[Tuple[str, ...]]) -> List[str]:
+    """Those of a wheel's problems that its packer did not sign for."""
+    return [problem for problem in problems if problem not in (excused or ())]
 
 
 def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[str, Tuple[int, str]]:
