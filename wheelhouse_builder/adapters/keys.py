@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wheelhouse_builder.errors import KeyFailure
 from wheelhouse_builder.runtime.layout import NAMESPACE
-from wheelhouse_builder.runtime.sshsig import fingerprint
+from wheelhouse_builder.runtime.sshsig import ED25519, fingerprint, string
 
 DEFAULT_PRINCIPAL = "wheelhouse"
 """Who signs, as ``allowed_signers`` and ``verify`` say it, until an administrator writes a better name there."""
@@ -30,11 +30,11 @@ class Signer(Protocol):
 
     @property
     def public_key(self) -> bytes:
-        """The 32 bytes of the Ed25519 public key."""
+        """The public key's wire bytes, as :mod:`~wheelhouse_builder.runtime.sshsig` has them."""
         ...
 
     def sign(self, data: bytes) -> bytes:
-        """The 64 bytes of the Ed25519 signature over ``data``."""
+        """The signature over ``data`` as SSH sends it: its type, then what belongs to that type."""
         ...
 
 
@@ -43,7 +43,7 @@ class PublicKey:
     """The public half of a new key, and where its files lie."""
 
     raw: bytes
-    """32 bytes."""
+    """Wire bytes."""
     path: Path
     """The private key; mode 0600."""
     public: Path
@@ -66,11 +66,11 @@ class KeyFile:
     @property
     def public_key(self) -> bytes:
         """See :class:`Signer`."""
-        return self._private.public_key().public_bytes_raw()
+        return string(ED25519.encode()) + string(self._private.public_key().public_bytes_raw())
 
     def sign(self, data: bytes) -> bytes:
         """See :class:`Signer`."""
-        return self._private.sign(data)
+        return string(ED25519.encode()) + string(self._private.sign(data))
 
 
 def generate(path: Path) -> PublicKey:
@@ -80,7 +80,7 @@ def generate(path: Path) -> PublicKey:
     """
     private = Ed25519PrivateKey.generate()
     key = PublicKey(
-        raw=private.public_key().public_bytes_raw(),
+        raw=KeyFile(private).public_key,
         path=path,
         public=_beside(path, ".pub"),
         allowed_signers=_beside(path, ".allowed_signers"),

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from . import ed25519, sshsig
+from . import sshsig
 from .control import END_SIZE, control_size, decode_control
 from .errors import BundleRefused, EnvironmentFailure, SignatureRefused
 from .layout import (
@@ -282,8 +282,7 @@ def _read_signatures(control: Dict[str, bytes]) -> List[Sshsig]:
 def _require_good(signature: Sshsig, signer: Signer, message: bytes) -> None:
     if signature.namespace != NAMESPACE:
         raise _bad_signature(signer, "is for {}, not for {!r}".format(ascii(signature.namespace[:80]), NAMESPACE))
-    data = sshsig.signed_data(message, signature.namespace)
-    if not ed25519.verify(signature.public_key, data, signature.signature):
+    if not sshsig.verify(signature, message):
         raise _bad_signature(signer, "is wrong: the manifest is not what was signed")
 
 

@@ -1,22 +1,32 @@
-"""Signatures as ``ssh-keygen -Y sign`` makes them: SSHSIG, OpenSSH's PROTOCOL.sshsig, with Ed25519 and SHA-512 alone.
+"""Signatures as ``ssh-keygen -Y sign`` makes them: SSHSIG, OpenSSH's PROTOCOL.sshsig, with SHA-512, over several types of key.
 
-This module knows the envelope; the mathematics is in :mod:`.ed25519`, the trust in :mod:`.trust`.
+This module knows the envelope and how each algorithm is written in it; the mathematics is in :mod:`.ed25519`, :mod:`.ecdsa` and
+:mod:`.mldsa`, the trust in :mod:`.trust`. A public key is everywhere the key as SSH sends it: its "wire" bytes, which begin with
+its type and whose base64 form stands in ``.pub`` and ``allowed_signers`` files.
 """
 
 import base64
 import binascii
 import hashlib
 import struct
-from typing import List, NamedTuple
+from typing import Callable, Dict, List, NamedTuple
 
+from . import ecdsa, ed25519, mldsa
 from .errors import SignatureRefused
 from .layout import MAX_SIGNATURE_SIZE, SIGNATURES
 
-KEY_TYPE = "ssh-ed25519"
+ED25519 = "ssh-ed25519"
+SECURITY_KEY = "sk-ssh-ed25519@openssh.com"
+"""Ed25519 in a FIDO2 key, which signs only when it is touched (OpenSSH's PROTOCOL.u2f)."""
+ECDSA_P384 = "ecdsa-sha2-nistp384"
+MLDSA_87 = "mldsa87@wheelhouse"
+"""Our own name: OpenSSH has none yet. Our FORMAT.md, section 4, says how its keys and signatures are written."""
 HASH = "sha512"
-PUBLIC_KEY_SIZE = 32
-SIGNATURE_SIZE = 64
 
+_CURVE = "nistp384"
+_POINT_SIZE, _SCALAR_SIZE = 97, 48
+_TOUCHED = 1
+"""The flag of a security key that says that somebody was there."""
 _MAGIC = b"SSHSIG"
 _VERSION = 1
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----"
@@ -28,17 +38,18 @@ class Sshsig(NamedTuple):
     """One signature, with what it says of itself. Nothing here is verified."""
 
     public_key: bytes
-    """32 bytes, as RFC 8032 encodes it."""
+    """Wire bytes."""
     namespace: str
     signature: bytes
-    """64 bytes, R and S."""
+    """As SSH sends it: the type of signature, then what belongs to that type."""
 
 
 def parse(armored: bytes) -> Sshsig:
     """The signature in ``armored``.
 
-    Raises SignatureRefused for another version, key type or hash, and for anything that :func:`encode` would write differently:
-    each signature has one possible form.
+    Raises SignatureRefused for another version or hash, for a malformed key or signature of a type in :data:`KEY_TYPES`, and for anything
+    that :func:`encode` would write differently: each signature has one possible form. A type that is not known here is let pass:
+    whether its key is trusted is another question, and :func:`verify` finds its signature bad.
     """
     if len(armored) > MAX_SIGNATURE_SIZE:
         raise _malformed("it has {} bytes, {} are allowed".format(len(armored), MAX_SIGNATURE_SIZE))
@@ -50,54 +61,60 @@ def parse(armored: bytes) -> Sshsig:
 
 def encode(public_key: bytes, namespace: str, signature: bytes) -> bytes:
     """The armored signature, byte for byte as ``ssh-keygen -Y sign`` writes it."""
-    blob = b"".join((
-        _MAGIC,
-        _LENGTH.pack(_VERSION),
-        _string(wire(public_key)),
-        _string(namespace.encode("utf-8")),
-        _string(b""),  # reserved
-        _string(HASH.encode("ascii")),
-        _string(_string(KEY_TYPE.encode("ascii")) + _string(signature)),
-    ))  # fmt: skip
-    text = base64.b64encode(blob)
+    fields = (public_key, namespace.encode("utf-8"), b"", HASH.encode("ascii"), signature)  # the empty one is reserved
+    text = base64.b64encode(_MAGIC + _LENGTH.pack(_VERSION) + b"".join(map(string, fields)))
     lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
     return b"\n".join([_BEGIN, *lines, _END, b""])
 
 
 def signed_data(message: bytes, namespace: str) -> bytes:
-    """What Ed25519 signs in place of ``message``."""
+    """What the key signs in place of ``message``."""
     parts = (namespace.encode("utf-8"), b"", HASH.encode("ascii"), hashlib.sha512(message).digest())
-    return _MAGIC + b"".join(map(_string, parts))
+    return _MAGIC + b"".join(map(string, parts))
 
 
-def wire(public_key: bytes) -> bytes:
-    """The key as SSH sends it (RFC 8709); its base64 form stands in ``.pub`` and ``allowed_signers`` files."""
-    return _string(KEY_TYPE.encode("ascii")) + _string(public_key)
+def verify(found: Sshsig, message: bytes) -> bool:
+    """Whether ``found`` is a signature over ``message`` by its own key, for its own namespace; False for a type that is not known here.
+
+    Says nothing of trust.
+    """
+    algorithm = _ALGORITHMS.get(key_type(found.public_key))
+    if algorithm is None:
+        return False
+    key = algorithm.read_key(_Fields(found.public_key))
+    signature = algorithm.read_signature(_Fields(found.signature))
+    return algorithm.verify(key, signed_data(message, found.namespace), signature)
 
 
-def parse_wire(data: bytes) -> bytes:
-    """The 32 bytes of the Ed25519 key in ``data``; SignatureRefused if it is anything else."""
-    fields = _Fields(data)
-    _require(fields.string(), KEY_TYPE, "key type")
-    public_key = fields.string()
-    fields.require_end()
-    if len(public_key) != PUBLIC_KEY_SIZE:
-        raise _malformed("its public key has {} bytes instead of {}".format(len(public_key), PUBLIC_KEY_SIZE))
-    return public_key
+def key_type(public_key: bytes) -> str:
+    """The type of the key, such as ``ssh-ed25519``, whether it is known here or not. Raises SignatureRefused if it has none."""
+    return _name(_Fields(public_key).string(), "key type")
+
+
+def require_key(public_key: bytes) -> None:
+    """Raise SignatureRefused if ``public_key`` is of a type in :data:`KEY_TYPES` and not written as that type has it."""
+    algorithm = _ALGORITHMS.get(key_type(public_key))
+    if algorithm is not None:
+        algorithm.read_key(_Fields(public_key))
 
 
 def fingerprint(public_key: bytes) -> str:
     """The key's fingerprint, as ``ssh-keygen -l`` prints it: ``SHA256:…``."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(wire(public_key)).digest()).decode("ascii").rstrip("=")
+    return "SHA256:" + base64.b64encode(hashlib.sha256(public_key).digest()).decode("ascii").rstrip("=")
 
 
 def member_name(public_key: bytes) -> str:
     """The control member that holds this key's signature."""
-    return SIGNATURES + hashlib.sha256(wire(public_key)).hexdigest()[:32] + ".sig"
+    return SIGNATURES + hashlib.sha256(public_key).hexdigest()[:32] + ".sig"
+
+
+def string(data: bytes) -> bytes:
+    """``data`` as SSH sends it: after its length (RFC 4251, section 5)."""
+    return _LENGTH.pack(len(data)) + data
 
 
 class _Fields:
-    """SSH's length-prefixed strings (RFC 4251, section 5), read one after the other."""
+    """SSH's fields, read one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -119,14 +136,113 @@ class _Fields:
         """The next string."""
         return self.take(self.number())
 
+    def sized(self, size: int, what: str) -> bytes:
+        """The next string, which must have ``size`` bytes."""
+        data = self.string()
+        if len(data) != size:
+            raise _malformed("its {} has {} bytes instead of {}".format(what, len(data), size))
+        return data
+
+    def require(self, wanted: str, what: str) -> None:
+        """Refuse any next string but ``wanted``."""
+        found = self.string()
+        if found != wanted.encode("ascii"):
+            raise _malformed("its {} is {}, {!r} is required".format(what, ascii(found[:64])[1:], wanted))
+
     def require_end(self) -> None:
         """Refuse bytes that follow."""
         if self._position != len(self._data):
             raise _malformed("bytes follow its end")
 
 
-def _string(data: bytes) -> bytes:
-    return _LENGTH.pack(len(data)) + data
+# How each algorithm is written
+
+
+class _Algorithm(NamedTuple):
+    read_key: Callable[[_Fields], bytes]
+    """The key in the wire bytes, as ``verify`` wants it; the next does the same for the signature. Both raise SignatureRefused."""
+    read_signature: Callable[[_Fields], bytes]
+    verify: Callable[[bytes, bytes, bytes], bool]
+    """Takes key, message, signature."""
+
+
+def _plain(kind: str, key_size: int, signature_size: int, verify_: Callable[[bytes, bytes, bytes], bool]) -> _Algorithm:
+    """An algorithm whose keys and signatures are strings of one length."""
+
+    def read(fields: _Fields, what: str, size: int) -> bytes:
+        fields.require(kind, what + " type")
+        data = fields.sized(size, what)
+        fields.require_end()
+        return data
+
+    return _Algorithm(lambda fields: read(fields, "key", key_size), lambda fields: read(fields, "signature", signature_size), verify_)
+
+
+def _ecdsa_key(fields: _Fields) -> bytes:
+    """RFC 5656, section 3.1; only uncompressed points, as OpenSSH has it."""
+    fields.require(ECDSA_P384, "key type")
+    fields.require(_CURVE, "curve")
+    point = fields.sized(_POINT_SIZE, "key")
+    fields.require_end()
+    return point
+
+
+def _ecdsa_signature(fields: _Fields) -> bytes:
+    """The numbers r and s with 48 bytes each (RFC 5656, section 3.1.2)."""
+    fields.require(ECDSA_P384, "signature type")
+    pair = _Fields(fields.string())
+    fields.require_end()
+    numbers = _scalar(pair.string()) + _scalar(pair.string())
+    pair.require_end()
+    return numbers
+
+
+def _scalar(data: bytes) -> bytes:
+    """The number in the mpint ``data`` (RFC 4251, section 5), which must be positive or 0 and as short as can be, with 48 bytes."""
+    number = int.from_bytes(data, "big")
+    size = number.bit_length() // 8 + 1 if number else 0
+    if len(data) != size:  # the highest bit is the sign, so a positive number has room for it
+        raise _malformed("a number in its signature is negative or not written in the one way that the format allows")
+    if number.bit_length() > 8 * _SCALAR_SIZE:
+        raise _malformed("a number in its signature has more than {} bits".format(8 * _SCALAR_SIZE))
+    return number.to_bytes(_SCALAR_SIZE, "big")
+
+
+def _security_key(fields: _Fields) -> bytes:
+    """The Ed25519 key, then the application for which the security key made it."""
+    fields.require(SECURITY_KEY, "key type")
+    key, application = fields.sized(32, "key"), fields.string()
+    fields.require_end()
+    return key + application
+
+
+def _security_key_signature(fields: _Fields) -> bytes:
+    """The Ed25519 signature, then one byte of flags and four of a counter."""
+    fields.require(SECURITY_KEY, "signature type")
+    signature, flags_and_counter = fields.sized(64, "signature"), fields.take(5)
+    fields.require_end()
+    return signature + flags_and_counter
+
+
+def _verify_security_key(key: bytes, message: bytes, signature: bytes) -> bool:
+    """False also if the security key was not touched."""
+    flags_and_counter = signature[64:]
+    data = hashlib.sha256(key[32:]).digest() + flags_and_counter + hashlib.sha256(message).digest()
+    return bool(flags_and_counter[0] & _TOUCHED) and ed25519.verify(key[:32], data, signature[:64])
+
+
+_ALGORITHMS: Dict[str, _Algorithm] = {
+    ED25519: _plain(ED25519, 32, 64, ed25519.verify),
+    SECURITY_KEY: _Algorithm(_security_key, _security_key_signature, _verify_security_key),
+    ECDSA_P384: _Algorithm(_ecdsa_key, _ecdsa_signature, ecdsa.verify),
+    MLDSA_87: _plain(MLDSA_87, mldsa.PUBLIC_KEY_SIZE, mldsa.SIGNATURE_SIZE, mldsa.verify),
+}
+
+KEY_TYPES = tuple(_ALGORITHMS)
+"""The types of key whose signatures this reader can check."""
+
+
+# The envelope
 
 
 def _dearmor(armored: bytes) -> bytes:
@@ -147,23 +263,17 @@ def _parse_blob(blob: bytes) -> Sshsig:
     version = fields.number()
     if version != _VERSION:
         raise _malformed("its version is {}, this reader knows {}".format(version, _VERSION))
-    public_key = parse_wire(fields.string())
+    public_key = fields.string()
     namespace = _text(fields.string())
-    _require(fields.string(), "", "reserved field")
-    _require(fields.string(), HASH, "hash")
+    fields.require("", "reserved field")
+    fields.require(HASH, "hash")
     signature = fields.string()
     fields.require_end()
-    return Sshsig(public_key, namespace, _parse_signature(signature))
-
-
-def _parse_signature(data: bytes) -> bytes:
-    fields = _Fields(data)
-    _require(fields.string(), KEY_TYPE, "signature type")
-    signature = fields.string()
-    fields.require_end()
-    if len(signature) != SIGNATURE_SIZE:
-        raise _malformed("its signature has {} bytes instead of {}".format(len(signature), SIGNATURE_SIZE))
-    return signature
+    require_key(public_key)
+    algorithm = _ALGORITHMS.get(key_type(public_key))
+    if algorithm is not None:
+        algorithm.read_signature(_Fields(signature))
+    return Sshsig(public_key, namespace, signature)
 
 
 def _text(data: bytes) -> str:
@@ -173,13 +283,15 @@ def _text(data: bytes) -> str:
         raise _malformed("its namespace is not UTF-8") from None
 
 
-def _require(found: bytes, wanted: str, what: str) -> None:
-    if found != wanted.encode("ascii"):
-        raise _malformed("its {} is {}, {!r} is required".format(what, ascii(found[:64])[1:], wanted))
+def _name(data: bytes, what: str) -> str:
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise _malformed("its {} is not ASCII".format(what)) from None
 
 
 def _malformed(why: str) -> SignatureRefused:
     return SignatureRefused(
         "A signature is malformed: {}.".format(why),
-        hint="Sign with 'wheelhouse bundle', or with 'ssh-keygen -Y sign' and a key of type {}.".format(KEY_TYPE),
+        hint="Sign with 'wheelhouse sign', or with 'ssh-keygen -Y sign' and a key of one of these types: {}.".format(", ".join(KEY_TYPES)),
     )

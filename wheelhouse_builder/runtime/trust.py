@@ -1,7 +1,7 @@
 """Whom to trust: OpenSSH's ``allowed_signers`` files (ssh-keygen(1), ALLOWED SIGNERS).
 
 Each line: principals, options, key type, key, comment. A line that cannot be understood refuses the whole file, with its
-number: nobody is left out in silence, and nobody is let in. Lines of certificate authorities and of keys other than Ed25519 are
+number: nobody is left out in silence, and nobody is let in. Lines of certificate authorities and of keys that cannot be checked here are
 understood and give no trust here.
 """
 
@@ -19,6 +19,7 @@ MAX_FILE_SIZE = 1024 * 1024
 _OTHER_KEYS = re.compile(
     r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     r"|[a-z0-9-]+-cert-v01@openssh\.com"
+    r"|" + re.escape(sshsig.MLDSA_87)
 )
 _WORD = re.compile(r'(?:"[^"]*"|[^\s"])+')
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|$)')
@@ -30,14 +31,26 @@ class Signer(NamedTuple):
 
     principal: str
     """As the trust file names them, usually an e-mail address."""
-    fingerprint: str
+    public_key: bytes
+    """Wire bytes, as :mod:`.sshsig` has them."""
+
+    @property
+    def algorithm(self) -> str:
+        """The key's type: one of ``sshsig.KEY_TYPES``."""
+        return sshsig.key_type(self.public_key)
+
+    @property
+    def fingerprint(self) -> str:
+        """``SHA256:…``, as ``ssh-keygen -l`` prints it."""
+        return sshsig.fingerprint(self.public_key)
 
 
 class AllowedSigner(NamedTuple):
-    """One line of the file that speaks of an Ed25519 key."""
+    """One line of the file that speaks of a key whose signatures can be checked here."""
 
     principal: str
     public_key: bytes
+    """Wire bytes."""
     namespaces: Optional[str]
     """Pattern list that limits what the key may sign, or None: anything."""
     valid_after: Optional[float]
@@ -66,7 +79,7 @@ class AllowedSigners(NamedTuple):
         """Who holds ``public_key``, if its signatures count for ``namespace`` at the time ``now`` (seconds since 1970)."""
         for line in self.lines:
             if line.public_key == public_key and line.problem(namespace, now) is None:
-                return Signer(line.principal, sshsig.fingerprint(public_key))
+                return Signer(line.principal, public_key)
         return None
 
     def why_not(self, public_key: bytes, namespace: str, now: float) -> str:
@@ -76,7 +89,7 @@ class AllowedSigners(NamedTuple):
 
 
 def read_allowed_signers(path: str) -> AllowedSigners:
-    """The trusted Ed25519 keys of the file at ``path``.
+    """The trusted keys of the file at ``path``.
 
     Raises KeyFailure if the file cannot be read, has a line that cannot be understood (all such lines are named), or trusts no key.
     """
@@ -91,10 +104,10 @@ def read_allowed_signers(path: str) -> AllowedSigners:
         if found is not None:
             lines.append(found)
     if problems:
-        raise KeyFailure(*problems, hint="Each line is: principals [options] ssh-ed25519 KEY. See ALLOWED SIGNERS in ssh-keygen(1).")
+        raise KeyFailure(*problems, hint="Each line is: principals [options] TYPE KEY. See ALLOWED SIGNERS in ssh-keygen(1).")
     if not lines:
         raise KeyFailure(
-            "{} trusts no ssh-ed25519 key.".format(path),
+            "{} trusts no key of a type that can be checked here: {}.".format(path, ", ".join(sshsig.KEY_TYPES)),
             hint="Add a line such as: you@example.org ssh-ed25519 KEY, with the key of the .pub file that 'wheelhouse keygen' wrote.",
         )
     return AllowedSigners(path, tuple(lines))
@@ -118,7 +131,7 @@ def _read(path: str) -> str:
 
 
 def _parse_line(line: str) -> Optional[AllowedSigner]:
-    """The line's Ed25519 key, or None if it has none for us. Raises ValueError with a clause for what it does not understand."""
+    """The line's key, or None if it has none for us. Raises ValueError with a clause for what it does not understand."""
     if not line or line.startswith("#"):
         return None
     principal, rest = _take_word(line)
@@ -140,9 +153,9 @@ def _parse_key(principal: str, options: Dict[str, str], kind: str, rest: str) ->
     if after is not None and before is not None and before <= after:
         raise ValueError("valid-before is not later than valid-after")
     key = _decode_key(kind, _take_word(rest)[0])
-    if kind != sshsig.KEY_TYPE or "cert-authority" in options:
+    if kind not in sshsig.KEY_TYPES or "cert-authority" in options:
         return None
-    return AllowedSigner(principal, sshsig.parse_wire(key), options.get("namespaces"), after, before)
+    return AllowedSigner(principal, key, options.get("namespaces"), after, before)
 
 
 def _decode_key(kind: str, text: str) -> bytes:
@@ -155,8 +168,7 @@ def _decode_key(kind: str, text: str) -> bytes:
     if base64.b64encode(key).decode("ascii") != text or not key.startswith(len(name).to_bytes(4, "big") + name):
         raise ValueError("the {} key is damaged".format(kind))
     try:
-        if kind == sshsig.KEY_TYPE:
-            sshsig.parse_wire(key)
+        sshsig.require_key(key)
     except SignatureRefused:
         raise ValueError("the {} key is damaged".format(kind)) from None
     return key

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wheelhouse_builder.adapters.keys import KeyFile, generate, load_signer
 from wheelhouse_builder.errors import KeyFailure
@@ -54,7 +54,8 @@ def test_the_allowed_signers_line_trusts_the_key_for_bundles_alone(tmp_path: Pat
 def test_a_key_of_ssh_keygen_signs(tmp_path: Path) -> None:
     assert ssh_keygen("-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "id").returncode == 0
     signer = load_signer(tmp_path / "id")
-    Ed25519PublicKey.from_public_bytes(signer.public_key).verify(signer.sign(b"text"), b"text")
+    made = sshsig.Sshsig(signer.public_key, NAMESPACE, signer.sign(sshsig.signed_data(b"text", NAMESPACE)))
+    assert sshsig.verify(made, b"text")
 
 
 def test_only_the_owner_may_read_the_private_key(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def refused(check: Verify, data: bytes, error: type[WheelhouseError] = BundleRef
 def test_a_signed_bundle_verifies(tmp_path: Path, check: Verify, mode: str) -> None:
     made = draft(tmp_path, mode=mode)
     bundle = check(made.signed(OURS))
-    assert bundle.signers == (("packer@example.org", sshsig.fingerprint(OURS.public_key)),)
+    assert bundle.signers == (("packer@example.org", OURS.public_key),)
     assert bundle.manifest.document == made.document
     assert bundle.control["__main__.py"] == made.control["__main__.py"]
     assert bundle.frame_offsets == (0, bundle.manifest.frames[0].size)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.bundles import FOREIGN, OURS, Key, write_trust
-from wheelhouse_builder.runtime import ed25519, sshsig
+from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.errors import SignatureRefused
 from wheelhouse_builder.runtime.layout import NAMESPACE
 
@@ -24,8 +24,7 @@ def ssh_keygen(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProce
 
 
 def good(armored: bytes, message: bytes) -> bool:
-    found = sshsig.parse(armored)
-    return ed25519.verify(found.public_key, sshsig.signed_data(message, found.namespace), found.signature)
+    return sshsig.verify(sshsig.parse(armored), message)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def test_our_armor_is_the_armor_of_ssh_keygen_byte_for_byte(ssh_key: Path) -> No
 
 
 def test_our_fingerprint_is_the_one_that_ssh_keygen_prints(ssh_key: Path) -> None:
-    public_key = sshsig.parse_wire(base64.b64decode(ssh_key.with_suffix(".pub").read_text().split()[1]))
+    public_key = base64.b64decode(ssh_key.with_suffix(".pub").read_text().split()[1])
     assert sshsig.fingerprint(public_key) in ssh_keygen("-l", "-f", str(ssh_key)).stdout.decode()
 
 
@@ -89,7 +88,7 @@ def blob(
     *,
     magic: bytes = b"SSHSIG",
     version: int = 1,
-    key: bytes = string(KEY_TYPE) + string(OURS.public_key),
+    key: bytes = OURS.public_key,
     namespace: bytes = NAMESPACE.encode(),
     reserved: bytes = b"",
     algorithm: bytes = b"sha512",
@@ -99,7 +98,7 @@ def blob(
 
 
 def test_the_blob_of_these_tests_is_well_formed() -> None:
-    assert sshsig.parse(armor(blob())).signature == bytes(64)
+    assert sshsig.parse(armor(blob())).signature == string(KEY_TYPE) + string(bytes(64))
 
 
 BASE64 = base64.b64encode(blob()).decode()
@@ -114,7 +113,6 @@ BASE64 = base64.b64encode(blob()).decode()
         pytest.param(armor(blob(algorithm=b"SHA512")), "'sha512' is required", id="hash in capitals"),
         pytest.param(armor(blob(reserved=b"x")), "reserved field", id="reserved"),
         pytest.param(armor(blob(namespace=b"\xff")), "UTF-8", id="namespace"),
-        pytest.param(armor(blob(key=string(b"ssh-rsa") + string(b"1"))), "key type is 'ssh-rsa'", id="key type"),
         pytest.param(armor(blob(key=string(KEY_TYPE) + string(bytes(31)))), "31 bytes", id="short key"),
         pytest.param(armor(blob(key=string(KEY_TYPE) + string(bytes(32)) + b"x")), "follow its end", id="bytes after the key"),
         pytest.param(armor(blob(signature=string(b"ssh-rsa") + string(bytes(64)))), "signature type", id="signature type"),
@@ -179,4 +177,5 @@ def test_any_bytes_are_parsed_or_refused(data: bytes) -> None:
 
 @given(st.binary(min_size=32, max_size=32), st.text(max_size=20), st.binary(min_size=64, max_size=64))
 def test_any_signature_survives_the_way_there_and_back(public_key: bytes, namespace: str, signature: bytes) -> None:
-    assert sshsig.parse(sshsig.encode(public_key, namespace, signature)) == (public_key, namespace, signature)
+    key, made = string(KEY_TYPE) + string(public_key), string(KEY_TYPE) + string(signature)
+    assert sshsig.parse(sshsig.encode(key, namespace, made)) == (key, namespace, made)

@@ -28,7 +28,7 @@ def signers(directory: Path, text: str | bytes) -> AllowedSigners:
 
 def test_a_key_in_the_file_is_trusted_with_its_principal_and_fingerprint(tmp_path: Path) -> None:
     found = read_allowed_signers(str(write_trust(tmp_path, OURS)))
-    assert found.trusts(OURS.public_key, NAMESPACE, NOW) == ("packer@example.org", sshsig.fingerprint(OURS.public_key))
+    assert found.trusts(OURS.public_key, NAMESPACE, NOW) == ("packer@example.org", OURS.public_key)
     assert found.trusts(FOREIGN.public_key, NAMESPACE, NOW) is None
 
 
@@ -135,7 +135,7 @@ def test_all_bad_lines_are_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "# nobody yet\n", f"ca cert-authority {KEY}\n", f"a@b {RSA}\n"])
 def test_a_file_that_trusts_nobody_is_a_failure_with_a_hint(tmp_path: Path, text: str) -> None:
-    with pytest.raises(KeyFailure, match="trusts no ssh-ed25519 key") as caught:
+    with pytest.raises(KeyFailure, match="trusts no key") as caught:
         signers(tmp_path, text)
     assert caught.value.hint
 
