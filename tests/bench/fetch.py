@@ -12,6 +12,8 @@ import uv
 
 from tests.bench.measure import Contender, compare, table
 from tests.support.cli import environment, wheelhouse
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.resolve import read_lock
 
 TARGET = "cp312-manylinux_2_28_x86_64"
 SPEC = f"""\
@@ -44,13 +46,10 @@ def bench() -> str:
 
 
 def _locked(folder: Path) -> Path:
-    """A lock of web.in, and the same as a hashed requirements file of URLs' digests for the peers."""
+    """A folder with a lock of web.in, and the same as a hashed requirements file for the peers."""
     shutil.copy(WEB, folder)
     (folder / "wheelhouse.yaml").write_text(SPEC)
     wheelhouse("lock", cwd=folder)
-    from wheelhouse_builder.model.target import Target
-    from wheelhouse_builder.resolve import read_lock
-
     lock = read_lock(folder / f"pylock.{TARGET}.toml", Target.parse(TARGET))
     lines = [f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in lock.wheels]
     (folder / "requirements.txt").write_text("".join(lines))
