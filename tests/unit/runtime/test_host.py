@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.handmade import host_of
-from tests.support.interpreters import interpreters
+from tests.support.pythons import cpythons
 from wheelhouse_builder.runtime import host as host_module
 from wheelhouse_builder.runtime.errors import HostDoesNotFit, UsageError
 from wheelhouse_builder.runtime.host import Floor, Host, choose_target, choose_targets, floor_of, misfits, this_host
@@ -63,7 +63,8 @@ def target(name: str, **changed: Any) -> ManifestTarget:
 
 def manifest(*names: str) -> Manifest:
     empty: Any = ()
-    return Manifest("acme", "1", None, tuple(map(target, names)), empty, empty, empty, "plain", "1.5.7", "1.3.1", empty, {})
+    policy: Any = None
+    return Manifest("acme", "1", None, policy, tuple(map(target, names)), empty, empty, empty, empty, "plain", "1.5.7", "1.3.1", empty, {})
 
 
 @pytest.mark.parametrize(
@@ -178,9 +179,9 @@ def test_this_host_is_the_interpreter_that_runs() -> None:
     assert "glibc {}.{}".format(*here.platform.version) == os.confstr("CS_GNU_LIBC_VERSION")
 
 
-@pytest.mark.parametrize("version", interpreters())
+@pytest.mark.parametrize("version", cpythons())
 def test_each_interpreter_gives_the_tag_that_its_pip_would(version: str) -> None:
-    python = interpreters()[version]
+    python = cpythons()[version]
     found = host_of(python)
     code = "import sysconfig; print(sysconfig.get_config_var('SOABI'))"
     soabi = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, encoding="utf-8").stdout

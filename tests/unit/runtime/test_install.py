@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.bundles import OURS, write_trust
 from tests.support.handmade import bundle_for
-from tests.support.interpreters import pip_wheel
+from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime.commands import render, run_install
 from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, HostDoesNotFit, InstallError
@@ -32,7 +32,7 @@ class Home:
 
     def bundle(self, wrong: dict[str, bytes] | None = None, *, wheels: list[Path] | None = None) -> str:
         path = self.directory / "acme.whb"
-        pip = pip_wheel()
+        pip = bundled_pip()
         path.write_bytes(bundle_for(this_host(), wheels or self.wheels, pip, mode="dense", wrong=wrong).signed(OURS))
         return str(path)
 
@@ -57,7 +57,7 @@ def test_the_environment_holds_the_lock_and_pip_and_nothing_else(home: Home) -> 
     said = subprocess.run([home.venv / "bin" / "demo"], check=True, capture_output=True, encoding="utf-8").stdout
     assert said == "other is 1.2\n"
     assert report["python"] == str(home.venv / "bin" / "python")
-    assert f"pip-{report['pip']}-py3-none-any.whl" == pip_wheel().name
+    assert f"pip-{report['pip']}-py3-none-any.whl" == bundled_pip().name
     assert home.names() == {"venv"}
     assert report["python"] in render(report)
 
@@ -138,7 +138,7 @@ def test_a_python_without_venv_is_told_what_to_do(home: Home, monkeypatch: pytes
 def test_a_bundle_for_another_host_is_not_installed(home: Home) -> None:
     path = home.directory / "acme.whb"
     elsewhere = this_host()._replace(interpreter="cp27", abi="cp27mu")
-    path.write_bytes(bundle_for(elsewhere, home.wheels, pip_wheel()).signed(OURS))
+    path.write_bytes(bundle_for(elsewhere, home.wheels, bundled_pip()).signed(OURS))
     with pytest.raises(HostDoesNotFit, match="it is for cp27"):
         run_install(str(path), str(home.venv), home.trust)
     assert home.names() == set()
@@ -148,7 +148,7 @@ def test_a_lock_that_names_pip_gets_that_one(home: Home) -> None:
     """The lock's pip and the one that installs it are the same file here; it is asked for once."""
     path = home.directory / "acme.whb"
     host = this_host()
-    draft = bundle_for(host, [pip_wheel()], pip_wheel())
+    draft = bundle_for(host, [bundled_pip()], bundled_pip())
     name = draft.document["targets"][0]["name"]
 
     def lock_it(document: dict[str, object]) -> None:
