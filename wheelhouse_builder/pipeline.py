@@ -7,7 +7,7 @@ the spot.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -79,9 +79,9 @@ def reviewed_locks(spec: Spec) -> tuple[Lock, ...]:
 
 
 def make_bundle(
-    spec: Spec, output: Path, *, signer: Signer, store: Store, reporter: Reporter, plain: bool = False, effort: str = "balanced"
+    spec: Spec, output: Path, *, signers: Sequence[Signer], store: Store, reporter: Reporter, plain: bool = False, effort: str = "balanced"
 ) -> Report:
-    """Make the bundle of ``spec`` at ``output``, signed by ``signer``.
+    """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``.
 
     Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
     """
@@ -92,7 +92,7 @@ def make_bundle(
         wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
     rehearse(locks, wheels)
     contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
-    packed = pack(contents, output, signer=signer, plain=plain, effort=effort, reporter=reporter)
+    packed = pack(contents, output, signers=signers, plain=plain, effort=effort, reporter=reporter)
     return Report(packed=packed, locks=locks)
 
 

@@ -108,7 +108,7 @@ class TestBundle:
         found = place.run("verify", "document.whb", "--trust", "key.allowed_signers", "--json").document
         assert made["bundle"]["digest"] == found["bundle"]["digest"]
         assert made["bundle"]["size"] == found["bundle"]["size"] == (place.folder / "document.whb").stat().st_size
-        assert made["signed_by"] == found["signers"][0]["fingerprint"]
+        assert made["signed_by"] == [each["fingerprint"] for each in found["signers"]]
         assert {target["name"]: target["distributions"] for target in made["targets"]}[WINDOWS] == 3
 
     def test_the_default_name_is_that_of_the_spec_and_a_folder_stands_for_its_spec(self, place: Workplace) -> None:

@@ -49,9 +49,9 @@ def command(
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     found = read_spec(spec_at(spec))
     key_path = key.expanduser() if key else found.key or default_key()
-    signer = load_signer(key_path)
+    signers = (load_signer(key_path),)
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
-    report = make_bundle(found, path, signer=signer, store=Store(), reporter=console, plain=plain, effort=effort)
+    report = make_bundle(found, path, signers=signers, store=Store(), reporter=console, plain=plain, effort=effort)
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))
 
 
@@ -81,7 +81,7 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
             "wheels_size": packed.wheels_size,
         },
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
-        "signed_by": packed.fingerprint,
+        "signed_by": list(packed.fingerprints),
     }
 
 
@@ -98,7 +98,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"  wheels     {decimal(packed.wheels_size)}",
             f"  bundle     {decimal(packed.size)} ({ratio})",
             f"  digest     sha256:{packed.digest}",
-            f"  signed by  {packed.fingerprint}",
+            *(f"  signed by  {each}" for each in packed.fingerprints),
             "",
             "next",
             f"  wheelhouse verify {packed.path} --trust {trust if trust.is_file() else 'ALLOWED_SIGNERS'}",

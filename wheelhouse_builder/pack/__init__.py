@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
-from wheelhouse_builder.pack.container import control_members, prove, seal
+from wheelhouse_builder.pack.container import control_members, prove, seal, signatures
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.document import manifest
@@ -26,7 +26,7 @@ from wheelhouse_builder.pack.locks import lock_files
 from wheelhouse_builder.pack.payload import Workshop, dense_payload, plain_payload, write_frames
 from wheelhouse_builder.pack.readme import readme_text
 from wheelhouse_builder.reporter import Reporter, Silent
-from wheelhouse_builder.runtime.layout import README
+from wheelhouse_builder.runtime.layout import MANIFEST, README
 from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.sshsig import fingerprint
 
@@ -45,8 +45,8 @@ class Packed:
     """Bytes of the file."""
     digest: str
     """Content digest: the bundle's identity."""
-    fingerprint: str
-    """Of the key that signed it: ``SHA256:…``."""
+    fingerprints: tuple[str, ...]
+    """Of the keys that signed it: ``SHA256:…``."""
     targets: int
     distributions: int
     """Wheels in it; decoders are none."""
@@ -58,7 +58,7 @@ def pack(
     contents: Contents,
     output: Path,
     *,
-    signer: Signer,
+    signers: Sequence[Signer],
     plain: bool = False,
     effort: str = "balanced",
     reporter: Reporter | None = None,
@@ -74,34 +74,34 @@ def pack(
     with _disk_failures(output), _private_directory(output) as scratch, Crew(threads) as crew:
         shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent())
         draft = scratch / "bundle"
-        _write(contents, draft, signer, shop, plain=plain)
-        packed = _proved(draft, output, contents, signer)
+        _write(contents, draft, signers, shop, plain=plain)
+        packed = _proved(draft, output, contents, signers)
         _publish(draft, output)
     return packed
 
 
-def _write(contents: Contents, draft: Path, signer: Signer, shop: Workshop, *, plain: bool) -> None:
+def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Workshop, *, plain: bool) -> None:
     """Write the whole file to the new file ``draft``, and to the disk."""
     files = {README: readme_text(contents).encode(), **lock_files(contents)}
     control = control_members(contents)
     frames = (plain_payload if plain else dense_payload)(contents, files, shop)
     with draft.open("xb") as out:
         written = write_frames(out, frames, shop)
-        document = manifest(contents, files=files, control=control, frames=written, plain=plain)
-        seal(out, canonical_json(document), control, signer)
+        document = canonical_json(manifest(contents, files=files, control=control, frames=written, plain=plain))
+        seal(out, control | {MANIFEST: document} | signatures(document, signers))
         out.flush()
         os.fsync(out.fileno())
 
 
-def _proved(draft: Path, output: Path, contents: Contents, signer: Signer) -> Packed:
+def _proved(draft: Path, output: Path, contents: Contents, signers: Sequence[Signer]) -> Packed:
     """What was packed, after the far side's checks."""
-    with prove(draft, signer) as verified:
+    with prove(draft, [each.public_key for each in signers]) as verified:
         wheels = [distribution.wheel for distribution in contents.distributions()]
         return Packed(
             path=output,
             size=verified.size,
             digest=verified.digest,
-            fingerprint=fingerprint(signer.public_key),
+            fingerprints=tuple(fingerprint(each.public_key) for each in signers),
             targets=len(contents.locks),
             distributions=len(wheels),
             wheels_size=sum(wheel.size for wheel in wheels),

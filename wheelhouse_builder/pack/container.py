@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
@@ -44,18 +45,22 @@ def append(out: BinaryIO, compressed: Path, frame: Frame) -> Written:
     return Written(frame=frame, size=size, chunks=tuple(chunks))
 
 
-def seal(out: BinaryIO, manifest: bytes, control: dict[str, bytes], signer: Signer) -> None:
-    """Sign ``manifest`` and write the control part. Raises UsageError where it grows beyond the format's bounds."""
-    signature = signer.sign(sshsig.signed_data(manifest, NAMESPACE))
-    armored = sshsig.encode(signer.public_key, NAMESPACE, signature)
+def signatures(manifest: bytes, signers: Iterable[Signer]) -> dict[str, bytes]:
+    """The control members that hold a signature over ``manifest`` by each of ``signers``."""
+    data = sshsig.signed_data(manifest, NAMESPACE)
+    return {sshsig.member_name(each.public_key): sshsig.encode(each.public_key, NAMESPACE, each.sign(data)) for each in signers}
+
+
+def seal(out: BinaryIO, control: dict[str, bytes]) -> None:
+    """Write the control part, the last part of the file. Raises UsageError where it grows beyond the format's bounds."""
     try:
-        part = encode_control(control | {MANIFEST: manifest, sshsig.member_name(signer.public_key): armored})
+        part = encode_control(control)
     except BundleRefused as error:
         raise UsageError(*error.problems, hint="bundle fewer targets or distributions in one file") from error
     out.write(SKIPPABLE_MAGIC + struct.pack("<I", len(part)) + part)
 
 
-def prove(path: Path, signer: Signer) -> bundle.VerifiedBundle:
-    """Verify the finished file as the far side will, with the signer's own key as the only one trusted."""
-    own = AllowedSigner("the packer", signer.public_key, None, None, None)
-    return bundle.verify(str(path), AllowedSigners("the packer's own key", (own,)))
+def prove(path: Path, public_keys: Iterable[bytes]) -> bundle.VerifiedBundle:
+    """Verify the finished file as the far side will, with ``public_keys``, of those who signed it, as the only ones trusted."""
+    own = tuple(AllowedSigner("the packer", each, None, None, None) for each in public_keys)
+    return bundle.verify(str(path), AllowedSigners("the packer's own keys", own))

@@ -24,6 +24,7 @@ from tests.support.zips import write_zip as write_odd_zip
 from wheelhouse_builder.errors import DistributionError, EnvironmentFailure, UsageError
 from wheelhouse_builder.pack import Contents, Packed, pack
 from wheelhouse_builder.pack.effort import EFFORTS
+from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.manifest import Manifest
 from wheelhouse_builder.runtime.payload import read_entries
@@ -66,7 +67,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def packed(contents: Contents, output: Path, *, plain: bool = False, effort: str = "fast", threads: int | None = None) -> Packed:
-    return pack(contents, output, signer=OURS, plain=plain, effort=effort, threads=threads)
+    return pack(contents, output, signers=[OURS], plain=plain, effort=effort, threads=threads)
 
 
 def read_back(path: Path, directory: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -109,7 +110,7 @@ def test_what_is_reported_is_what_was_written(contents: Contents, output: Path) 
     assert done.size == output.stat().st_size
     assert (done.targets, done.distributions) == (2, 6)
     assert done.wheels_size == sum(wheel.path.stat().st_size for wheel in contents.wheels.values())
-    assert done.fingerprint.startswith("SHA256:")
+    assert done.fingerprints == (sshsig.fingerprint(OURS.public_key),)
 
 
 def test_dense_and_plain_are_one_content(contents: Contents, output: Path) -> None:
@@ -309,7 +310,7 @@ store, output = map(Path, sys.argv[1:])
 contents = make_contents(store, *sorted(store.glob("[!p]*.whl")))
 print("ready", flush=True)
 try:
-    pack(contents, output, signer=OURS, effort="max")
+    pack(contents, output, signers=[OURS], effort="max")
 except WheelhouseError as error:
     sys.exit(f"{error.exit_code} {error} hint: {error.hint}")
 """
@@ -362,5 +363,5 @@ def test_a_wrong_signer_is_found_before_the_file_is_seen(contents: Contents, out
             return OURS.sign(data + b"!")
 
     with pytest.raises(Exception, match="signature"):
-        pack(contents, output, signer=Liar(), effort="fast")
+        pack(contents, output, signers=[Liar()], effort="fast")
     assert nothing_beside(output)
