@@ -16,7 +16,7 @@ from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime import bundle, sshsig
 from wheelhouse_builder.runtime.control import encode_control
-from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, MAIN, MANIFEST, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
+from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
 from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
 
 _RUNTIME_PACKAGE = "wheelhouse_builder.runtime"
