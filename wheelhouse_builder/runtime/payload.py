@@ -4,7 +4,8 @@ Each tar header is computed from the manifest and compared; none is ever interpr
 """
 
 import bisect
-from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from contextlib import closing
+from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from .bundle import VerifiedBundle
 from .errors import BundleRefused
@@ -20,25 +21,27 @@ EntryContent = Tuple[str, int, Iterator[bytes]]
 """An entry's path, its size in bytes, and its contents in pieces, to be read before the next entry is asked for."""
 
 
-def read_entries(bundle: VerifiedBundle, frame_index: int, decoder: Decoder) -> Iterator[EntryContent]:
+def read_entries(bundle: VerifiedBundle, frame_index: int, decoder: Decoder) -> Generator[EntryContent, None, None]:
     """Decompress one frame, entry by entry; what is left unread is skipped.
 
+    Close it when you stop early: the decoder may be a process with a thread that feeds it.
     Raises BundleRefused when the frame does not hold exactly the entries that the manifest gives it. Only reading to the end proves that.
     """
     manifest = bundle.manifest
     frame = manifest.frames[frame_index]
-    stream = _Stream(decoder.decompress(bundle.chunks(frame_index), frame.tar_size))
-    for path, size in frame.entries:
-        header = tar_header(manifest.root + path, size)
-        stream.expect(header, "the header of %s" % path)
-        contents = stream.pieces(size)
-        yield path, size, contents
-        for _ in contents:
-            pass
-        stream.expect(bytes(tar_padding(size)), "the padding of %s" % path)
-    if frame_index == len(manifest.frames) - 1:
-        stream.expect(TAR_END, "the end of the archive")
-    stream.expect_end()
+    with closing(decoder.decompress(bundle.chunks(frame_index), frame.tar_size)) as tar:
+        stream = _Stream(tar)
+        for path, size in frame.entries:
+            header = tar_header(manifest.root + path, size)
+            stream.expect(header, "the header of %s" % path)
+            contents = stream.pieces(size)
+            yield path, size, contents
+            for _ in contents:
+                pass
+            stream.expect(bytes(tar_padding(size)), "the padding of %s" % path)
+        if frame_index == len(manifest.frames) - 1:
+            stream.expect(TAR_END, "the end of the archive")
+        stream.expect_end()
 
 
 def frames_with(manifest: Manifest, paths: Iterable[str]) -> Tuple[int, ...]:

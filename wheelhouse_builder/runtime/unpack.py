@@ -8,6 +8,7 @@ import hashlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .bundle import VerifiedBundle
@@ -132,12 +133,13 @@ class _Extraction:
 
     def _read_frame(self, decoder: Decoder, index: int, advance: Callable[[int], None]) -> None:
         wanted = self._first_entries()
-        for path, size, contents in read_entries(self._bundle, index, decoder):
-            if path.startswith(POOL):
-                self._pool.add(path, contents)
-            elif path in wanted:
-                _write_new(self._place(path), contents)
-            advance(size)
+        with closing(read_entries(self._bundle, index, decoder)) as entries:
+            for path, size, contents in entries:
+                if path.startswith(POOL):
+                    self._pool.add(path, contents)
+                elif path in wanted:
+                    _write_new(self._place(path), contents)
+                advance(size)
 
     def _place(self, path: str) -> str:
         """Where an entry that is no pool entry is written."""
