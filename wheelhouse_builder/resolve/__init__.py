@@ -7,7 +7,8 @@
     Target ───────┘      ▲                  │
                          └──── ask again without what has no wheel
 
-An engine (:mod:`~wheelhouse_builder.resolve.uv`) decides on versions; which file it is to be is decided once, in
+An engine (:mod:`~wheelhouse_builder.resolve.uv`, or :mod:`~wheelhouse_builder.resolve.piptools` where the spec wants it or uv has no name
+for the target) decides on versions; which file it is to be is decided once, in
 :mod:`~wheelhouse_builder.resolve.choose`, by the target's own tags and markers. What an earlier lock answers is not asked again.
 """
 
@@ -33,10 +34,12 @@ from wheelhouse_builder.resolve.bootstrap import bootstrap
 from wheelhouse_builder.resolve.choose import Choice
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
+from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Requirements
 from wheelhouse_builder.resolve.shelf import Pages, Shelf
 from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
-from wheelhouse_builder.resolve.uv import Uv
+from wheelhouse_builder.resolve.uv import Uv, describes
+from wheelhouse_builder.spec import UV
 
 __all__ = ["Requirements", "lock_filename", "read_lock", "resolve", "write_lock"]
 
@@ -66,9 +69,14 @@ def resolve(
     Raises, once for all targets: ResolutionError with the resolver's reasons, NoWheelError with every project that has no wheel,
     IndexFailure, EnvironmentFailure.
     """
-    engine = Uv(runner=runner or Processes(), cache=cache / "uv")
+    runner = runner or Processes()
+    shelf = Shelf(pages, requirements.index.url)
     work = _Work(
-        requirements=requirements, engine=engine, shelf=Shelf(pages, requirements.index.url), previous={} if upgrade else previous or {}
+        requirements=requirements,
+        uv=Uv(runner=runner, cache=cache / "uv"),
+        piptools=PipTools(runner=runner, cache=cache / "pip", shelf=shelf),
+        shelf=shelf,
+        previous={} if upgrade else previous or {},
     )
     with (
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
@@ -83,7 +91,8 @@ class _Work:
     """What is the same for all targets."""
 
     requirements: Requirements
-    engine: Engine
+    uv: Uv
+    piptools: PipTools
     shelf: Shelf
     previous: Mapping[str, Lock]
 
@@ -102,8 +111,8 @@ class _Work:
 
     def _made(self, target: Target) -> Lock | Unsolved:
         _refuse_what_cannot_be(self.requirements, target)
-        question = self._question(target)
-        answer = solve(question, self.engine, self.shelf, bounds=self._bounds())
+        question, engine = self._question(target), self._engine(target)
+        answer = solve(question, engine, self.shelf, bounds=self._bounds())
         if isinstance(answer, Unsolved):
             return answer
         _refuse_other_bytes(self.requirements, target, answer.choice)
@@ -111,10 +120,13 @@ class _Work:
             target=target,
             pylock=answer.pylock,
             wheels=answer.choice.wheels,
-            bootstrap=bootstrap(question, answer.choice.wheels, self.engine, self.shelf),
+            bootstrap=bootstrap(question, answer.choice.wheels, engine, self.shelf),
             requirements=tuple(line.requirement for line in self.requirements.requirements),
             inputs=self.requirements.digest(target),
         )
+
+    def _engine(self, target: Target) -> Engine:
+        return self.uv if self.requirements.resolver == UV and describes(target) else self.piptools
 
     def _question(self, target: Target) -> Question:
         return Question(

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.spec import Index, Pyproject, Spec
+from wheelhouse_builder.spec import UV, Index, Pyproject, Spec
 
 HINT = "mend the lines named above; indexes, credentials and targets belong in wheelhouse.yaml"
 HARMLESS_OPTIONS = ("--only-binary", "--prefer-binary", "--require-hashes")
@@ -48,6 +48,7 @@ class Requirements:
     requires_python: SpecifierSet = field(default_factory=SpecifierSet)
     """What the projects themselves say, all together."""
     index: Index = field(default_factory=Index)
+    resolver: str = UV
 
     @classmethod
     def of(cls, spec: Spec) -> Requirements:
@@ -64,7 +65,7 @@ class Requirements:
             reader.read_pyproject(pyproject)
         for path in spec.constraints:
             reader.read_file(path, reader.constraints)
-        return reader.finish(spec.index)
+        return replace(reader.finish(spec.index), resolver=spec.resolver)
 
     @classmethod
     def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
@@ -93,6 +94,7 @@ class Requirements:
             "constraints": sorted(map(str, self.constraints)),
             "requires-python": str(self.requires_python),
             "index": self.index.url,
+            "resolver": self.resolver,
             "target": target.name,
             "markers": dict(target.markers),
         }

@@ -42,6 +42,10 @@ class Shelf:
         """Every release, oldest first."""
         return sorted({version for file in self._files(project) if (version := _version(file)) is not None})
 
+    def wheels(self, project: NormalizedName, version: Version) -> list[IndexFile]:
+        """The wheels of a release, in the index's order."""
+        return [file for file in self._files(project) if file.filename.endswith(".whl") and _version(file) == version]
+
     def _files(self, project: NormalizedName) -> Sequence[IndexFile]:
         with self._mutex:
             if project not in self._known:

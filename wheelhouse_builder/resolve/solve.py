@@ -97,7 +97,7 @@ class _Search:
         """Ask again without the releases that have no fitting wheel; without the project, if that is all of them."""
         for found in wheelless:
             fitting = set(self.shelf.fitting(found.project, self.question.target))
-            if not fitting or found.version is None:
+            if not fitting or found.version is None or found.version in fitting:
                 self._miss(found.project)
                 continue
             unfitting = {found.version, *self.shelf.releases(found.project)} - fitting

@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.adapters.index import login_from_environment
 from wheelhouse_builder.adapters.process import Finished, Runner
-from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
+from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
 from wheelhouse_builder.model.facts import MinorVersion
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
@@ -28,7 +28,13 @@ from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable
 from wheelhouse_builder.spec import Index
 
 GLIBC_STEPS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
-"""Minor versions of glibc 2 that uv has a name for; between two of them we take the lower one."""
+"""Minor versions of glibc 2 that uv has a name for.
+
+Between two of them we take the higher one, and our own tags refuse what is too new: so no release is overlooked. Beyond the last one, a
+release that has nothing but wheels for a newer glibc is overlooked; pip-tools finds it.
+"""
+OLDEST_MUSL = (1, 2)
+"""uv takes every musl for this one or a later one."""
 INDEX_NAME = "wheelhouse"
 """What we call the index, so that credentials reach uv by environment, not by a command line that others can read."""
 LACKS_WHEEL = re.compile(r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`")
@@ -46,7 +52,7 @@ CREDENTIAL_TROUBLE = re.compile(r"\b(401|403)\b|Unauthorized|Forbidden|[Mm]issin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Uv:
-    """uv, which keeps what it learns in ``cache`` and sees no configuration but ours."""
+    """uv, which keeps what it learns in ``cache`` and sees no configuration but ours. Ask it for targets that it :func:`describes`."""
 
     runner: Runner
     cache: Path
@@ -55,8 +61,6 @@ class Uv:
 
     def answer(self, question: Question) -> Answer:
         """See :class:`~wheelhouse_builder.resolve.engine.Engine`."""
-        if question.target.interpreter.startswith("cp2"):
-            raise ResolutionError(f"{question.target}: uv does not resolve for Python 2", hint="leave this target out")
         with TemporaryDirectory(prefix="wheelhouse-") as scratch:
             folder = Path(scratch)
             arguments = list(_write_inputs(question, folder))
@@ -71,7 +75,7 @@ class Uv:
             *("--cache-dir", str(self.cache)),
             *("--python", sys.executable, "--no-python-downloads"),
             *("--python-version", str(question.target.markers["python_full_version"])),
-            *_platform_arguments(question.target),
+            *("--python-platform", str(_python_platform(question.target))),
             *("--no-build", "--no-sources", *(() if question.dependencies else ("--no-deps",))),
             *("--default-index", f"{INDEX_NAME}={question.index.url}"),
             *("--format", "pylock.toml", "--output-file", str(folder / "pylock.answer.toml"), "--quiet"),
@@ -79,26 +83,22 @@ class Uv:
 
 
 def describes(target: Target) -> bool:
-    """Whether uv has a name for the platform and the ABI of ``target``.
-
-    Where it has not, it resolves for all platforms at once and our own tags decide.
-    """
-    return _platform_arguments(target) != ("--universal",)
+    """Whether uv has a name for the platform, the Python and the ABI of ``target``, one that promises no more than the target has."""
+    return _python_platform(target) is not None
 
 
-def _platform_arguments(target: Target) -> tuple[str, ...]:
+def _python_platform(target: Target) -> str | None:
     platform = parse_platform(target.platforms[0])
-    if not isinstance(platform, Platform) or not target.interpreter.startswith("cp") or target.abi.endswith("t"):
-        return ("--universal",)
-    name = _platform_name(platform)
-    return ("--python-platform", name) if name else ("--universal",)
+    if not isinstance(platform, Platform) or not target.interpreter.startswith("cp3") or target.abi.endswith("t"):
+        return None
+    return _platform_name(platform)
 
 
 def _platform_name(platform: Platform) -> str | None:
     match platform.system, platform.machine:
-        case "manylinux", ("x86_64" | "aarch64") as machine:
+        case "manylinux", ("x86_64" | "aarch64") as machine if platform.version[1] >= GLIBC_STEPS[0]:
             return f"{machine}-manylinux_2_{_glibc_step(platform.version)}"
-        case "musllinux", ("x86_64" | "aarch64") as machine:
+        case "musllinux", ("x86_64" | "aarch64") as machine if platform.version >= OLDEST_MUSL:
             return f"{machine}-unknown-linux-musl"
         case "macosx", machine:
             return {"arm64": "aarch64", "x86_64": "x86_64"}[machine] + "-apple-darwin"
@@ -108,7 +108,7 @@ def _platform_name(platform: Platform) -> str | None:
 
 
 def _glibc_step(version: MinorVersion) -> int:
-    return max((step for step in GLIBC_STEPS if step <= version[1]), default=GLIBC_STEPS[0])
+    return min((step for step in GLIBC_STEPS if step >= version[1]), default=GLIBC_STEPS[-1])
 
 
 def _environment(question: Question) -> dict[str, str]:
@@ -138,6 +138,7 @@ def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
         "requirements.in": ((), question.requirements),
         "constraints.txt": (("--constraints",), constraints),
         "excluded.txt": (("--excludes",), sorted(question.excluded)),
+        "overrides.txt": (("--overrides",), question.overrides),
     }
     for name, (option, lines) in files.items():
         path = folder / name

@@ -46,7 +46,8 @@ def test_each_target_gets_what_its_own_markers_ask_for(world: World) -> None:
     ("target", "tag"),
     [
         (LINUX, "cp312-cp312-manylinux_2_28_x86_64"),
-        ("cp312-manylinux_2_30_x86_64", "cp312-cp312-manylinux_2_28_x86_64"),
+        ("cp312-manylinux_2_30_x86_64", "cp312-cp312-manylinux_2_30_x86_64"),
+        ("cp312-manylinux_2_29_x86_64", "cp312-cp312-manylinux_2_28_x86_64"),
         ("cp312-manylinux_2_17_x86_64", "cp312-cp312-manylinux2014_x86_64"),
         ("cp313-manylinux_2_28_x86_64", "cp310-abi3-manylinux_2_17_x86_64"),
         ("cp313t-manylinux_2_28_x86_64", "cp313-cp313t-manylinux_2_28_x86_64"),
@@ -61,6 +62,7 @@ def test_each_target_gets_what_its_own_markers_ask_for(world: World) -> None:
 )
 def test_the_best_tag_that_the_target_accepts_is_chosen(world: World, target: str, tag: str) -> None:
     for one in (
+        "cp312-cp312-manylinux_2_30_x86_64",
         "cp312-cp312-manylinux_2_28_x86_64",
         "cp312-cp312-manylinux2014_x86_64",
         "cp310-abi3-manylinux_2_17_x86_64",
@@ -315,11 +317,6 @@ def test_a_page_that_is_missing_is_a_lack_of_a_solution(world: World) -> None:
     world.index.fault("/simple/app/", missing())
     with pytest.raises(ResolutionError, match="app was not found"):
         world.lock(world.requirements("app"), LINUX)
-
-
-def test_python_2_is_refused_in_a_sentence(world: World) -> None:
-    with pytest.raises(ResolutionError, match="Python 2"):
-        world.lock(world.requirements("pip"), "cp27mu-manylinux2014_x86_64")
 
 
 @pytest.mark.network
