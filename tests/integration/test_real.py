@@ -34,19 +34,17 @@ FOREIGN = {
 }
 """Targets, and uv's names for their platforms."""
 TOP_LEVELS = """\
-import importlib, importlib.metadata, pathlib, sys
+import importlib, importlib.metadata
 names = set()
 for distribution in importlib.metadata.distributions():
     for file in distribution.files or ():
         top = file.parts[0]
         if file.suffix in (".py", ".so") and len(file.parts) <= 2 and top != ".." and not top.endswith((".libs", ".data")):
             names.add(top.split(".")[0])
-skipped = {"__pycache__", "_distutils_hack", "google"}
-for name in sorted(names - skipped):
-    importlib.import_module(name)
-print(len(names - skipped))
+for name in sorted(names - {"__pycache__"}):
+    print(importlib.import_module(name).__name__)
 """
-"""Imports every top-level module of the environment, and counts them."""
+"""Imports every top-level module of the environment, and names them."""
 PIPS = {"20.3.4": "3.9", "23.3.2": "3.9", "26.3": "3.12"}
 """Versions of pip, and the CPython that each is tried on if the host has it; else the one that runs the tests, too new for pip 20.3."""
 
@@ -173,7 +171,21 @@ class TestWeb:
 
     def test_it_installs_and_every_top_level_module_imports(self, web: Path, python: tuple[str, Path]) -> None:
         offline(python[1], "web.whb", "install", "--venv", "venv", "--trust", "key.allowed_signers", cwd=web)
-        assert int(offline("venv/bin/python", "-I", "-c", TOP_LEVELS, cwd=web)) > 43
+        imported = set(offline("venv/bin/python", "-I", "-c", TOP_LEVELS, cwd=web).split())
+        assert imported > {
+            "PIL",
+            "django",
+            "fastapi",
+            "gevent",
+            "grpc",
+            "lxml",
+            "numpy",
+            "pandas",
+            "psycopg2",
+            "sqlalchemy",
+            "uvicorn",
+            "yaml",
+        }
         assert "No broken requirements" in offline("venv/bin/python", "-m", "pip", "check", cwd=web)
 
 
