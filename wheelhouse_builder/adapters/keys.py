@@ -1,28 +1,44 @@
 """Keys: the one place that makes and reads private ones.
 
-A key is Ed25519 in OpenSSH's own format, so ``ssh-keygen``, agents and administrators know it. Signatures are made by
-``cryptography``; checking them is the runtime's work and needs the standard library alone.
+A key is Ed25519 or ECDSA P-384 in OpenSSH's own format, so ``ssh-keygen``, agents and administrators know it, or ML-DSA-87 in
+PKCS #8, for OpenSSH has no such keys yet. Signatures are made by ``cryptography``, or by an agent; checking them is the runtime's work and
+needs the standard library alone. A passphrase comes in as bytes, and goes nowhere.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA87PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from wheelhouse_builder.adapters.agent import AgentKey, agent_key
+from wheelhouse_builder.adapters.pkcs8 import encrypted_pkcs8
 from wheelhouse_builder.errors import KeyFailure
 from wheelhouse_builder.runtime.layout import NAMESPACE
-from wheelhouse_builder.runtime.sshsig import ED25519, fingerprint, string
+from wheelhouse_builder.runtime.sshsig import ECDSA_P384, ED25519, KEY_TYPES, MLDSA_87, fingerprint, key_type, string
 
 DEFAULT_PRINCIPAL = "wheelhouse"
 """Who signs, as ``allowed_signers`` and ``verify`` say it, until an administrator writes a better name there."""
+SECOND_HALF = ".mldsa87"
+"""How the name of a hybrid key's second half goes on: the private key that lies beside the first one."""
+
 _MOST_BYTES = 1 << 16
-"""No OpenSSH key file is longer; what is longer is something else, and is not read."""
+"""No key file is longer; what is longer is something else, and is not read."""
+_BCRYPT_ROUNDS = 64
+"""Of OpenSSH's key derivation; half a second for us, and for each guess of a thief."""
+
+_Private = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA87PrivateKey
 
 
 class Signer(Protocol):
@@ -38,81 +54,183 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PublicKey:
-    """The public half of a new key, and where its files lie."""
+AskPassphrase = Callable[[Path], bytes]
+"""Told the path of an encrypted key, says its passphrase."""
 
-    raw: bytes
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewKey:
+    """A key that was made, or one half of a hybrid one, and where its files lie."""
+
+    public_key: bytes
     """Wire bytes."""
     path: Path
     """The private key; mode 0600."""
-    public: Path
-    """``PATH.pub``: one line, as ssh-keygen writes it."""
-    allowed_signers: Path
-    """``PATH.allowed_signers``: what the far side must trust; carry it there by another way than the bundle."""
+
+    @property
+    def public(self) -> Path:
+        """``PATH.pub``: one line, as ssh-keygen writes it."""
+        return _beside(self.path, ".pub")
+
+    @property
+    def algorithm(self) -> str:
+        """One of ``sshsig.KEY_TYPES``."""
+        return key_type(self.public_key)
 
     @property
     def fingerprint(self) -> str:
         """``SHA256:…``, as ``ssh-keygen -l`` prints it."""
-        return fingerprint(self.raw)
+        return fingerprint(self.public_key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewKeys:
+    """What :func:`generate` made."""
+
+    keys: tuple[NewKey, ...]
+    """One; two if it is hybrid."""
+    allowed_signers: Path
+    """``PATH.allowed_signers``: what the far side must trust; carry it there by another way than the bundle."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class KeyFile:
     """The real :class:`Signer`: a private key that was read from a file."""
 
-    _private: Ed25519PrivateKey
+    _private: _Private
 
     @property
     def public_key(self) -> bytes:
         """See :class:`Signer`."""
-        return string(ED25519.encode()) + string(self._private.public_key().public_bytes_raw())
+        match self._private:
+            case ec.EllipticCurvePrivateKey() as private:
+                encoding, form = serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+                return _fields(ECDSA_P384, b"nistp384", private.public_key().public_bytes(encoding, form))
+            case Ed25519PrivateKey() as private:
+                return _fields(ED25519, private.public_key().public_bytes_raw())
+            case private:
+                return _fields(MLDSA_87, private.public_key().public_bytes_raw())
 
     def sign(self, data: bytes) -> bytes:
         """See :class:`Signer`."""
-        return string(ED25519.encode()) + string(self._private.sign(data))
+        match self._private:
+            case ec.EllipticCurvePrivateKey() as private:
+                r, s = decode_dss_signature(private.sign(data, ec.ECDSA(hashes.SHA384())))
+                return _fields(ECDSA_P384, string(_mpint(r)) + string(_mpint(s)))
+            case Ed25519PrivateKey() as private:
+                return _fields(ED25519, private.sign(data))
+            case private:
+                return _fields(MLDSA_87, private.sign(data))
 
 
-def generate(path: Path) -> PublicKey:
+_MAKERS: dict[str, Callable[[], _Private]] = {
+    ED25519: Ed25519PrivateKey.generate,
+    ECDSA_P384: lambda: ec.generate_private_key(ec.SECP384R1()),
+    MLDSA_87: MLDSA87PrivateKey.generate,
+}
+
+
+def generate(path: Path, *, algorithm: str = ED25519, hybrid: bool = False, passphrase: bytes | None = None) -> NewKeys:
     """Make a new key at ``path``, with its public key and its ``allowed_signers`` line beside it.
 
-    Writes three files or none, and overwrites nothing. Raises KeyFailure.
+    ``algorithm`` is one of ``sshsig.KEY_TYPES`` that is no security key; ``hybrid`` makes an ML-DSA-87 key too, at ``path`` with
+    :data:`SECOND_HALF`. With a ``passphrase`` the private keys are encrypted under it. Writes all files or none, and overwrites nothing.
+    Raises KeyFailure.
     """
-    private = Ed25519PrivateKey.generate()
-    key = PublicKey(
-        raw=KeyFile(private).public_key,
-        path=path,
-        public=_beside(path, ".pub"),
-        allowed_signers=_beside(path, ".allowed_signers"),
-    )
-    public_line = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    secret = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
-    files = {
-        key.path: (secret, 0o600),
-        key.public: (public_line + b" " + DEFAULT_PRINCIPAL.encode() + b"\n", 0o644),
-        key.allowed_signers: (f'{DEFAULT_PRINCIPAL} namespaces="{NAMESPACE}" '.encode() + public_line + b"\n", 0o644),
-    }
+    places = {path: algorithm} | ({_beside(path, SECOND_HALF): MLDSA_87} if hybrid else {})
+    made = {place: _MAKERS[kind]() for place, kind in places.items()}
+    keys = tuple(NewKey(public_key=KeyFile(each).public_key, path=place) for place, each in made.items())
+    allowed_signers = _beside(path, ".allowed_signers")
+    files = {place: (_private_text(each, passphrase), 0o600) for place, each in made.items()}
+    files |= {each.public: (f"{_public_text(each.public_key)} {DEFAULT_PRINCIPAL}\n".encode(), 0o644) for each in keys}
+    lines = (f'{DEFAULT_PRINCIPAL} namespaces="{NAMESPACE}" {_public_text(each.public_key)}\n' for each in keys)
+    files[allowed_signers] = ("".join(lines).encode(), 0o644)
     _refuse_to_overwrite(files)
     _write_all(files)
-    return key
+    return NewKeys(keys=keys, allowed_signers=allowed_signers)
 
 
-def load_signer(path: Path) -> KeyFile:
-    """The signer whose private key lies at ``path``. Raises KeyFailure."""
+def load_signers(path: Path, ask: AskPassphrase) -> tuple[Signer, ...]:
+    """Who signs with the key at ``path``: its holder, and the second half of a hybrid key if that lies beside it.
+
+    A public key (``PATH.pub``) means the private one that an agent holds. ``ask`` is asked for the passphrase of an encrypted key.
+    Raises KeyFailure.
+    """
     data = _read_key(path)
+    public_key = _parse_public(data)
+    if public_key is not None:
+        return (agent_signer(fingerprint(public_key)),)
+    second = _beside(path, SECOND_HALF)
+    return tuple(_load(each, _read_key(each), ask) for each in (path, second) if each == path or each.exists())
+
+
+def agent_signer(wanted: str) -> AgentKey:
+    """The signer whose key, with this fingerprint, an agent holds. Raises KeyFailure, also for a type that no reader can check."""
+    held = agent_key(wanted)
+    if key_type(held.public_key) not in KEY_TYPES:
+        raise _wrong_type(f"the agent's key {wanted}", key_type(held.public_key))
+    return held
+
+
+def _load(path: Path, data: bytes, ask: AskPassphrase) -> KeyFile:
+    """The key at ``path``, whose file holds ``data``."""
+    load = serialization.load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else serialization.load_pem_private_key
     try:
-        private = serialization.load_ssh_private_key(data, password=None)
-    except TypeError as error:
-        raise KeyFailure(
-            f"the key {path} is encrypted with a passphrase",
-            hint="make a key for bundles with `wheelhouse keygen`, or write an unencrypted copy with `ssh-keygen -p -N '' -f COPY`",
-        ) from error
+        private = load(data, password=None)
+    except TypeError:  # it is encrypted
+        try:
+            private = load(data, password=ask(path))
+        except ValueError as error:
+            raise KeyFailure(f"the passphrase of {path} is wrong, or the file is damaged", hint="try again") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyFailure(f"{path} is not an OpenSSH private key", hint=_wrong_file_hint(data)) from error
-    if not isinstance(private, Ed25519PrivateKey):
-        kind = type(private).__name__.removeprefix("_").removesuffix("PrivateKey")
-        raise KeyFailure(f"the key {path} is {kind}; bundles are signed with Ed25519", hint="make one with `wheelhouse keygen --key PATH`")
-    return KeyFile(private)
+        raise KeyFailure(f"{path} is not a private key that can sign bundles", hint=_wrong_file_hint(data)) from error
+    match private:
+        case Ed25519PrivateKey() | MLDSA87PrivateKey():
+            return KeyFile(private)
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP384R1()):
+            return KeyFile(private)
+        case ec.EllipticCurvePrivateKey(curve=curve):
+            raise _wrong_type(f"the key {path}", f"ECDSA on {curve.name}")
+    raise _wrong_type(f"the key {path}", type(private).__name__.removeprefix("_").removesuffix("PrivateKey"))
+
+
+def _wrong_type(what: str, kind: str) -> KeyFailure:
+    return KeyFailure(
+        f"{what} is {kind}; bundles are signed with {', '.join(KEY_TYPES)}", hint="make one with `wheelhouse keygen --key PATH`"
+    )
+
+
+def _parse_public(data: bytes) -> bytes | None:
+    """The wire bytes of the key in a ``.pub`` file, or None if ``data`` is something else."""
+    words = data.split(None, 2)
+    if len(words) < 2 or not words[0].startswith((b"ssh-", b"ecdsa-", b"sk-", MLDSA_87.encode())):
+        return None
+    try:
+        return base64.b64decode(words[1], validate=True)
+    except binascii.Error:
+        return None
+
+
+def _fields(kind: str, *fields: bytes) -> bytes:
+    return b"".join(map(string, (kind.encode(), *fields)))
+
+
+def _mpint(number: int) -> bytes:
+    """A positive number as RFC 4251, section 5, has it."""
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
+def _public_text(public_key: bytes) -> str:
+    return f"{key_type(public_key)} {base64.b64encode(public_key).decode()}"
+
+
+def _private_text(private: _Private, passphrase: bytes | None) -> bytes:
+    pem, pkcs8, openssh = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.OpenSSH
+    if isinstance(private, MLDSA87PrivateKey):
+        return encrypted_pkcs8(private, passphrase) if passphrase else private.private_bytes(pem, pkcs8, serialization.NoEncryption())
+    if passphrase:
+        return private.private_bytes(pem, openssh, openssh.encryption_builder().kdf_rounds(_BCRYPT_ROUNDS).build(passphrase))
+    return private.private_bytes(pem, openssh, serialization.NoEncryption())
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -169,8 +287,8 @@ def _read_key(path: Path) -> bytes:
 
 def _wrong_file_hint(data: bytes) -> str:
     """What to do about a file that is not a private key, after a look at what it is."""
-    if data.startswith((b"ssh-", b"ecdsa-", b"sk-")):
-        return "this is a public key; name the private one, whose name lacks .pub"
-    if b"-----BEGIN" in data and b"OPENSSH" not in data:
-        return "this key is in another format; make one with `wheelhouse keygen`"
+    if b"-----BEGIN OPENSSH" in data and b"-----END OPENSSH" in data:
+        return "if the key lives in hardware, name its .pub file and sign through ssh-agent, or see `wheelhouse manifest --help`"
+    if b"-----BEGIN" in data or data.startswith(b"PuTTY"):
+        return "this key is in another format, or cut off; make one with `wheelhouse keygen`"
     return "name the private key that `wheelhouse keygen` or `ssh-keygen -t ed25519` wrote"

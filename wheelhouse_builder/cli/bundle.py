@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from wheelhouse_builder.adapters.keys import load_signer
+from wheelhouse_builder.adapters.keys import load_signers
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AsJson, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
+from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
+from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.pack import EFFORTS
 from wheelhouse_builder.pipeline import Report, make_bundle
@@ -32,6 +33,7 @@ def command(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: NAME-VERSION.whb here.")
     ] = None,
     key: SigningKey = None,
+    passphrase_fd: PassphraseFd = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Carry the wheels as they are: larger, but tar and pip alone can unpack it.")
     ] = False,
@@ -49,7 +51,7 @@ def command(
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     found = read_spec(spec_at(spec))
     key_path = key.expanduser() if key else found.key or default_key()
-    signers = (load_signer(key_path),)
+    signers = load_signers(key_path, passphrase_from(passphrase_fd))
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
     report = make_bundle(found, path, signers=signers, store=Store(), reporter=console, plain=plain, effort=effort)
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))

@@ -48,6 +48,13 @@ class Console:
         elif not self._quiet:
             _print(text)
 
+    def data(self, document: Mapping[str, Any], data: bytes) -> None:
+        """Print what the command is for where that is bytes: exactly these, and with --json the document."""
+        if self._as_json:
+            _print(as_json(document))
+        elif not self._quiet:
+            _write(data)
+
     def report(self, report: Report) -> None:
         """Print what the reader of bundles found, in its own words: the same ones as ``python3 FILE.whb`` says."""
         self.result({**report, "reader": "wheelhouse"}, render(report))
@@ -150,10 +157,15 @@ def print_failure(error: WheelhouseError, *, to_json: bool) -> None:
 
 
 def _print(text: str) -> None:
-    """Print to standard output, what its encoding lacks escaped. A reader that left early, as ``head`` does, has what it wanted."""
+    """Print to standard output, what its encoding lacks escaped."""
     encoding = sys.stdout.encoding or "utf-8"
+    _write(text.rstrip("\n").encode(encoding, "backslashreplace") + b"\n")
+
+
+def _write(data: bytes) -> None:
+    """Write to standard output. A reader that left early, as ``head`` does, has what it wanted."""
     try:
-        sys.stdout.write(text.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.buffer.write(data)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at its end, and would complain then.

@@ -22,8 +22,14 @@ Trust = Annotated[
 SigningKey = Annotated[
     Path | None,
     typer.Option(
-        metavar="KEY", help="The private key to sign with; default: the one the spec names, else ~/.config/wheelhouse/id_ed25519."
+        metavar="KEY",
+        help="The private key to sign with, or a public one whose private half ssh-agent holds; default: the one the spec names, "
+        "else ~/.config/wheelhouse/id_ed25519.",
     ),
+]
+PassphraseFd = Annotated[
+    int | None,
+    typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the key's passphrase from file descriptor N, up to a newline."),
 ]
 TargetName = Annotated[str | None, typer.Option(metavar="TARGET", help="For this target; default: the one that fits this Python best.")]
 
@@ -33,9 +39,9 @@ def spec_at(path: Path) -> Path:
     return path / FILE_NAME if path.is_dir() else path
 
 
-def default_key() -> Path:
+def default_key(name: str = "id_ed25519") -> Path:
     """Where the signing key lies unless somebody says otherwise: ``wheelhouse/id_ed25519`` in the user's configuration folder."""
     # The XDG base directory specification: a relative path counts as not set.
     configured = Path(os.environ.get("XDG_CONFIG_HOME") or "")
     home = configured if configured.is_absolute() else Path.home() / ".config"
-    return home / "wheelhouse" / "id_ed25519"
+    return home / "wheelhouse" / name

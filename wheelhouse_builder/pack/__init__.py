@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
-from wheelhouse_builder.pack.container import control_members, prove, seal, signatures
+from wheelhouse_builder.pack.container import control_members, prove, publish, seal, signatures
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.document import manifest
@@ -76,7 +76,7 @@ def pack(
         draft = scratch / "bundle"
         _write(contents, draft, signers, shop, plain=plain)
         packed = _proved(draft, output, contents, signers)
-        _publish(draft, output)
+        publish(draft, output)
     return packed
 
 
@@ -138,13 +138,3 @@ def _remedy(output: Path) -> str:
     if not output.parent.is_dir():
         return f"make the directory {output.parent}, or name another with -o"
     return f"packing needs about twice the bundle's size in {output.parent}: make room, get write access, or name another place with -o"
-
-
-def _publish(draft: Path, output: Path) -> None:
-    """Let the finished file be seen under its name, for good."""
-    draft.replace(output)
-    directory = os.open(output.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterable
 from importlib.resources import files
@@ -64,3 +65,13 @@ def prove(path: Path, public_keys: Iterable[bytes]) -> bundle.VerifiedBundle:
     """Verify the finished file as the far side will, with ``public_keys``, of those who signed it, as the only ones trusted."""
     own = tuple(AllowedSigner("the packer", each, None, None, None) for each in public_keys)
     return bundle.verify(str(path), AllowedSigners("the packer's own keys", own))
+
+
+def publish(draft: Path, output: Path) -> None:
+    """Let the finished file be seen under its name, in one step and for good."""
+    draft.replace(output)
+    directory = os.open(output.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
