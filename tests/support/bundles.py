@@ -131,11 +131,12 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "as_of": "2026-11-19T12:00:00Z",
         "policy": {"channel": None, "sequence": None, "audience": [], "not_after": None},
         "targets": [target(TARGET)],
+        "decoders": [],
         "distributions": [distribution(name, data) for name, data in sorted(wheels.items())],
         "excused": [],
         "files": file_list(others),
         "control": file_list(control),
-        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "frames": frames},
+        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "frames": frames},
     }
     return Draft(document=document, control=control, payload=payload)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
-from wheelhouse_builder.pack.container import control_members, prove, publish, seal, signatures
+from wheelhouse_builder.pack.container import compressed_decoders, control_members, prove, publish, seal, signatures
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.document import manifest
@@ -87,8 +87,9 @@ def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Wor
     frames = (plain_payload if plain else dense_payload)(contents, files, shop)
     with draft.open("xb") as out:
         written = write_frames(out, frames, shop)
-        document = canonical_json(manifest(contents, files=files, control=control, frames=written, plain=plain))
-        seal(out, control | {MANIFEST: document} | signatures(document, signers))
+        decoders = compressed_decoders(control)
+        document = canonical_json(manifest(contents, files=files, control=control, decoders=decoders, frames=written, plain=plain))
+        seal(out, control | {MANIFEST: document} | signatures(document, signers), decoders)
         out.flush()
         os.fsync(out.fileno())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
@@ -13,11 +13,12 @@ from typing import BinaryIO
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import BundleRefused, UsageError
 from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.decoders import decoders_tar, packed
 from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime import bundle, sshsig
 from wheelhouse_builder.runtime.control import encode_control
-from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
+from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, DECODERS_MEMBER, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
 from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
 
 _RUNTIME_PACKAGE = "wheelhouse_builder.runtime"
@@ -26,12 +27,17 @@ _MAIN_SOURCE = "bundle_main.py"
 
 
 def control_members(contents: Contents) -> dict[str, bytes]:
-    """What the control part holds beside manifest and signatures: the reader, and the decoders that the targets need."""
+    """What the manifest names of the control part: the reader, and the decoders that the targets need, not yet compressed."""
     sources = {source.name: source.read_bytes() for source in files(_RUNTIME_PACKAGE).iterdir() if source.name.endswith(".py")}
     members = {MAIN: sources.pop(_MAIN_SOURCE)}
     members |= {RUNTIME + name: text for name, text in sources.items()}
-    decoders = {wheel.filename: wheel for wheel in map(contents.decoder, contents.locks) if wheel}
-    return members | {DECODERS + filename: wheel.path.read_bytes() for filename, wheel in decoders.items()}
+    decoders = contents.decoders()
+    return members | ({DECODERS: decoders_tar(decoders)} if decoders else {})
+
+
+def compressed_decoders(control: Mapping[str, bytes]) -> bytes | None:
+    """The decoders among the ``control`` members as they stand in the file; None where no target needs one."""
+    return packed(control[DECODERS]) if DECODERS in control else None
 
 
 def append(out: BinaryIO, compressed: Path, frame: Frame) -> Written:
@@ -52,10 +58,11 @@ def signatures(manifest: bytes, signers: Iterable[Signer]) -> dict[str, bytes]:
     return {sshsig.member_name(each.public_key): sshsig.encode(each.public_key, NAMESPACE, each.sign(data)) for each in signers}
 
 
-def seal(out: BinaryIO, control: dict[str, bytes]) -> None:
+def seal(out: BinaryIO, control: Mapping[str, bytes], decoders: bytes | None = None) -> None:
     """Write the control part, the last part of the file. Raises UsageError where it grows beyond the format's bounds."""
+    plain = {name: data for name, data in control.items() if name != DECODERS}
     try:
-        part = encode_control(control)
+        part = encode_control(plain | ({} if decoders is None else {DECODERS_MEMBER: decoders}))
     except BundleRefused as error:
         raise UsageError(*error.problems, hint="bundle fewer targets or distributions in one file") from error
     out.write(SKIPPABLE_MAGIC + struct.pack("<I", len(part)) + part)

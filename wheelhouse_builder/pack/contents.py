@@ -65,6 +65,10 @@ class Contents:
         """The wheel with a zstd decoder for the lock's target, if its Python needs one."""
         return next((self.wheels[locked.filename] for locked in lock.bootstrap if locked.project != "pip"), None)
 
+    def decoders(self) -> tuple[Wheel, ...]:
+        """The wheels whose decoders are carried, sorted by file name."""
+        return tuple(wheel for _, wheel in sorted({wheel.filename: wheel for wheel in map(self.decoder, self.locks) if wheel}.items()))
+
     def distributions(self) -> tuple[Distribution, ...]:
         """The payload's wheels, sorted by file name. Decoders are none: they travel in the control part."""
         holders: dict[str, list[str]] = {self.pip(lock).filename: [] for lock in self.locks}

@@ -14,7 +14,7 @@ from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
-from wheelhouse_builder.runtime.layout import DECODERS, FORMAT, VERSION
+from wheelhouse_builder.runtime.layout import FORMAT, VERSION
 from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN
 
 Json = dict[str, object]
@@ -32,7 +32,13 @@ class Written:
 
 
 def manifest(
-    contents: Contents, *, files: Mapping[str, bytes], control: Mapping[str, bytes], frames: Sequence[Written], plain: bool
+    contents: Contents,
+    *,
+    files: Mapping[str, bytes],
+    control: Mapping[str, bytes],
+    decoders: bytes | None,
+    frames: Sequence[Written],
+    plain: bool,
 ) -> Json:
     """The whole document."""
     return {
@@ -42,6 +48,7 @@ def manifest(
         "as_of": as_text(contents.as_of),
         "policy": _policy(contents.policy),
         "targets": [_target(contents, lock) for lock in contents.locks],
+        "decoders": [_decoder(wheel) for wheel in contents.decoders()],
         "distributions": [_distribution(each) for each in contents.distributions()],
         "excused": [_excuse(each.wheel) for each in contents.distributions() if each.wheel.excuse],
         "files": _listed(files),
@@ -50,6 +57,7 @@ def manifest(
             "mode": PLAIN if plain else DENSE,
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
+            "decoders": None if decoders is None else _measured(decoders),
             "frames": [_frame(each) for each in frames],
         },
     }
@@ -77,8 +85,16 @@ def _target(contents: Contents, lock: Lock) -> Json:
         "platforms": list(target.platforms),
         "markers": {key: target.markers[key] for key in MARKERS},
         "pip": contents.pip(lock).filename,
-        "decoder": DECODERS + decoder.filename if decoder else None,
+        "decoder": decoder.filename if decoder else None,
     }
+
+
+def _decoder(wheel: Wheel) -> Json:
+    return {"filename": wheel.filename, "size": wheel.size, "sha256": wheel.sha256, "origin": _origin(wheel)}
+
+
+def _origin(wheel: Wheel) -> Json:
+    return {"kind": "index", "url": wheel.url, "uploaded": as_text(wheel.uploaded)}
 
 
 def _distribution(distribution: Distribution) -> Json:
@@ -89,14 +105,18 @@ def _distribution(distribution: Distribution) -> Json:
         "version": str(wheel.version),
         "size": wheel.size,
         "sha256": wheel.sha256,
-        "origin": {"kind": "index", "url": wheel.url, "uploaded": as_text(wheel.uploaded)},
+        "origin": _origin(wheel),
         "targets": list(distribution.targets),
         "bootstrap": distribution.bootstrap,
     }
 
 
 def _listed(files: Mapping[str, bytes]) -> list[Json]:
-    return [{"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in sorted(files.items())]
+    return [{"path": path, **_measured(data)} for path, data in sorted(files.items())]
+
+
+def _measured(data: bytes) -> Json:
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _frame(written: Written) -> Json:

@@ -4,19 +4,18 @@
 """
 
 import hashlib
-import os
 import re
-import stat
 import struct
-import threading
 import time
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import sshsig
 from .control import END_SIZE, control_size, decode_control
-from .errors import BundleRefused, EnvironmentFailure, SignatureRefused
+from .errors import BundleRefused, SignatureRefused
 from .layout import (
     CHUNK_SIZE,
+    DECODERS,
+    DECODERS_MEMBER,
     MANIFEST,
     MAX_MANIFEST_SIZE,
     MAX_SIGNATURES,
@@ -27,21 +26,20 @@ from .layout import (
 )
 from .manifest import Manifest, content_digest, parse_manifest
 from .progress import NoProgress, Progress
+from .source import Source
 from .sshsig import Sshsig
 from .trust import AllowedSigners, Signer
+from .volumes import open_source
 
 _SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""O_NONBLOCK: a named pipe in the bundle's place must not keep us waiting; O_BINARY: Windows."""
 _SAYS_NOTHING = "The file is cut off, was changed, or is no bundle. Copy it again and compare its SHA-256 with the sender's."
 
 
 class Bundle(NamedTuple):
     """What a file says of itself. **Nothing of it is verified**: good for a look, never for an installation."""
 
-    path: str
-    size: int
-    """Bytes of the whole file."""
+    file: Source
+    """Where it was read; closed."""
     manifest: Manifest
     digest: str
     """Content digest: the bundle's identity."""
@@ -67,7 +65,8 @@ class VerifiedBundle:
         self.path = opened.file.path
         self.size = opened.file.size
         """Bytes of the whole file."""
-        self._file = opened.file
+        self.file = opened.file
+        """Held open: the bundle's bytes."""
 
     def chunks(self, frame: int) -> Iterator[bytes]:
         """The compressed bytes of a frame, at most 4 MiB at a time, none before its digest was found right (check 6).
@@ -77,18 +76,22 @@ class VerifiedBundle:
         size = self.manifest.frames[frame].size
         for index, digest in enumerate(self.manifest.frames[frame].chunks):
             start = index * CHUNK_SIZE
-            offset = self.frame_offsets[frame] + start
-            data = self._file.read(offset, min(CHUNK_SIZE, size - start))
-            if hashlib.sha256(data).hexdigest() != digest:
-                raise BundleRefused(
-                    "{}: {} bytes from byte {} on are not what was signed.".format(self.path, len(data), offset),
-                    hint="The file was damaged or changed on its way. Copy it again.",
-                )
-            yield data
+            yield self._chunk(self.frame_offsets[frame] + start, min(CHUNK_SIZE, size - start), digest)
+
+    def _chunk(self, offset: int, size: int, digest: str) -> bytes:
+        data = self.file.read(offset, size)
+        if hashlib.sha256(data).hexdigest() != digest and self.file.heal():
+            data = self.file.read(offset, size)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise BundleRefused(
+                "{}: {} bytes from here on are not what was signed.".format(self.file.place(offset), size),
+                hint="The file was damaged or changed on its way. Copy it again.",
+            )
+        return data
 
     def close(self) -> None:
         """Close the file; no chunk can be read any more."""
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> "VerifiedBundle":  # noqa: PYI034 - typing.Self is not in Python 3.6
         return self
@@ -98,7 +101,13 @@ class VerifiedBundle:
 
 
 def verify(
-    path: str, signers: AllowedSigners, progress: Optional[Progress] = None, *, payload: bool = True, now: Optional[float] = None
+    path: str,
+    signers: AllowedSigners,
+    progress: Optional[Progress] = None,
+    *,
+    volumes: Sequence[str] = (),
+    payload: bool = True,
+    now: Optional[float] = None,
 ) -> VerifiedBundle:
     """The bundle at ``path``, after these checks (FORMAT.md, section 8), in this order.
 
@@ -110,10 +119,11 @@ def verify(
     6. The digest of each chunk, before it is decompressed. With ``payload=False`` the reader makes this check as it goes:
        :meth:`VerifiedBundle.chunks` yields nothing unchecked.
 
+    ``volumes`` are further places where volumes lie: see :func:`~volumes.open_source`.
     ``now`` is the time at which trust must hold, in seconds since 1970; by default this host's clock.
     Raises BundleRefused, SignatureRefused, or EnvironmentFailure when the file cannot be opened or read.
     """
-    opened = _open(path)  # 1
+    opened = _open(path, volumes)  # 1
     try:
         found = _check_signatures(opened.control, signers, time.time() if now is None else now)  # 2
         manifest = _read_manifest(opened.control)  # 3
@@ -128,89 +138,53 @@ def verify(
     return bundle
 
 
-def open_bundle(path: str) -> Bundle:
-    """What the file at ``path`` says of itself, after checks 1, 3 and 5 of :func:`verify`: **unverified**.
+def open_bundle(path: str, volumes: Sequence[str] = ()) -> Bundle:
+    """What the file at ``path``, or its volumes, says of itself, after checks 1, 3 and 5 of :func:`verify`: **unverified**.
 
     Raises BundleRefused, SignatureRefused for a malformed signature, or EnvironmentFailure.
     """
-    opened = _open(path)
+    opened = _open(path, volumes)
     try:
         manifest = _read_manifest(opened.control)
         _check_payload_size(manifest, opened)
         claims = tuple(sshsig.fingerprint(each.public_key) for each in _read_signatures(opened.control))
     finally:
         opened.file.close()
-    return Bundle(path, opened.file.size, manifest, content_digest(manifest.document), opened.control, claims)
+    return Bundle(opened.file, manifest, content_digest(manifest.document), opened.control, claims)
 
 
 # Check 1: the file
 
 
-class _File:
-    """A regular file, opened once; each read names its place."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            descriptor = os.open(path, _OPEN_FLAGS)
-        except (OSError, ValueError) as error:  # ValueError: NUL in the path
-            raise _cannot("open", path, error) from None
-        try:
-            self.size = _regular_size(path, descriptor)
-            self._raw = os.fdopen(descriptor, "rb", buffering=0)
-        except BaseException:
-            os.close(descriptor)
-            raise
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes from ``offset`` on; the caller has capped the length."""
-        parts: List[bytes] = []
-        with self._lock:
-            try:
-                self._raw.seek(offset)
-                while length:
-                    part = self._raw.read(length)
-                    if not part:
-                        raise BundleRefused("{} became shorter while it was read.".format(self.path), hint="Copy it again.")
-                    parts.append(part)
-                    length -= len(part)
-            except OSError as error:
-                raise _cannot("read", self.path, error) from None
-        return b"".join(parts)
-
-    def close(self) -> None:
-        """Close the file; may be called again."""
-        self._raw.close()
-
-
-def _regular_size(path: str, descriptor: int) -> int:
-    """The size in bytes of the open file, which must be a regular one."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise BundleRefused("{} is not a regular file.".format(path), hint="Name the bundle itself, usually NAME-VERSION.whb.")
-    return status.st_size
-
-
 class _Opened(NamedTuple):
     """A file that is built like a bundle (check 1)."""
 
-    file: _File
+    file: Source
     payload_size: int
     control: Dict[str, bytes]
 
 
-def _open(path: str) -> _Opened:
-    file = _File(path)
+def _open(path: str, volumes: Sequence[str]) -> _Opened:
+    file = open_source(path, volumes)
     try:
-        payload_size, control = _read_control(file)
+        payload_size, control = _read_soundly(file)
     except BaseException:
         file.close()
         raise
     return _Opened(file, payload_size, control)
 
 
-def _read_control(file: _File) -> Tuple[int, Dict[str, bytes]]:
+def _read_soundly(file: Source) -> Tuple[int, Dict[str, bytes]]:
+    """The same as :func:`_read_control`; once more where a damaged volume could be replaced."""
+    try:
+        return _read_control(file)
+    except BundleRefused:
+        if not file.heal():
+            raise
+    return _read_control(file)
+
+
+def _read_control(file: Source) -> Tuple[int, Dict[str, bytes]]:
     """The payload's size, from where the control part begins, and the control part's members."""
     if file.size < SKIPPABLE_HEADER_SIZE + END_SIZE:
         raise _no_bundle(file.path, "it is too short")
@@ -226,13 +200,6 @@ def _read_control(file: _File) -> Tuple[int, Dict[str, bytes]]:
 
 def _no_bundle(path: str, why: str) -> BundleRefused:
     return BundleRefused("{} is no bundle: {}.".format(path, why), hint=_SAYS_NOTHING)
-
-
-def _cannot(verb: str, path: str, error: Exception) -> EnvironmentFailure:
-    return EnvironmentFailure(
-        "Cannot {} {}: {}.".format(verb, path, getattr(error, "strerror", None) or error),
-        hint="Is it there, may you read it, and is the medium sound?",
-    )
 
 
 # Check 2: the signatures
@@ -311,7 +278,9 @@ def _manifest_bytes(control: Dict[str, bytes]) -> bytes:
 
 def _read_manifest(control: Dict[str, bytes]) -> Manifest:
     manifest = parse_manifest(_manifest_bytes(control))
-    named = {each.path: (each.size, each.sha256) for each in manifest.control}
+    named = {each.path: (each.size, each.sha256) for each in manifest.control if each.path != DECODERS}
+    if manifest.packed_decoders is not None:
+        named[DECODERS_MEMBER] = manifest.packed_decoders
     found = {
         name: (len(content), hashlib.sha256(content).hexdigest())
         for name, content in control.items()
@@ -330,6 +299,13 @@ def _read_manifest(control: Dict[str, bytes]) -> Manifest:
 
 
 def _check_payload_size(manifest: Manifest, opened: _Opened) -> None:
+    if opened.file.identity not in (None, content_digest(manifest.document)):
+        raise BundleRefused(
+            "{}: the volumes say that they hold sha256:{}, and hold sha256:{}.".format(
+                opened.file.path, opened.file.identity, content_digest(manifest.document)
+            ),
+            hint="The volumes were damaged or changed on their way. Copy them again.",
+        )
     if manifest.payload_size != opened.payload_size:
         raise BundleRefused(
             "{}: the payload has {} bytes, the manifest names {}.".format(opened.file.path, opened.payload_size, manifest.payload_size),

@@ -28,7 +28,9 @@ MAX_SIZE = (1 << 63) - 1
 
 MAIN = "__main__.py"
 MANIFEST = "manifest.json"
-DECODERS = "decoders/"
+DECODERS = "decoders.tar"
+"""What the manifest calls the decoders, whose tar stands compressed in the control part, as :data:`DECODERS_MEMBER`."""
+DECODERS_MEMBER = "decoders.tar.xz"
 SIGNATURES = "signatures/"
 RUNTIME = "wheelhouse_runtime/"
 

@@ -55,7 +55,7 @@ class ManifestTarget(NamedTuple):
     pip: str
     """File name of the distribution that installs the others."""
     decoder: Optional[str]
-    """Control member with a zstd decoder, or None: this Python has zstd in its library."""
+    """File name of the wheel whose zstd decoder is carried, or None: this Python has zstd in its library."""
 
 
 class Origin(NamedTuple):
@@ -64,6 +64,17 @@ class Origin(NamedTuple):
     kind: str
     url: str
     uploaded: Optional[str]
+
+
+class ManifestDecoder(NamedTuple):
+    """A wheel whose compiled zstd decoder is carried for the targets that need it."""
+
+    filename: str
+    size: int
+    """Bytes of the wheel."""
+    sha256: str
+    """Of the wheel."""
+    origin: Origin
 
 
 class ManifestDistribution(NamedTuple):
@@ -112,6 +123,13 @@ class ManifestFile(NamedTuple):
     sha256: str
 
 
+class PackedDecoders(NamedTuple):
+    """How the decoders' tar stands in the control part."""
+
+    size: int
+    sha256: str
+
+
 class Entry(NamedTuple):
     """One file of the payload's tar: its path below the root directory, and its size in bytes."""
 
@@ -139,6 +157,7 @@ class Manifest(NamedTuple):
     as_of: Optional[str]
     policy: ManifestPolicy
     targets: Tuple[ManifestTarget, ...]
+    decoders: Tuple[ManifestDecoder, ...]
     distributions: Tuple[ManifestDistribution, ...]
     excused: Tuple[Excuse, ...]
     files: Tuple[ManifestFile, ...]
@@ -147,6 +166,8 @@ class Manifest(NamedTuple):
     """:data:`DENSE` or :data:`PLAIN`."""
     zstd: str
     zlib: str
+    packed_decoders: Optional[PackedDecoders]
+    """None where there is no decoder."""
     frames: Tuple[Frame, ...]
     document: Dict[str, Any]
     """The whole as parsed JSON."""
@@ -190,16 +211,20 @@ def parse_manifest(data: bytes) -> Manifest:
     _keys(
         document,
         "",
-        ("format", "version", "bundle", "as_of", "policy", "targets", "distributions", "excused", "files", "control", "transport"),
+        (
+            *("format", "version", "bundle", "as_of", "policy", "targets", "decoders", "distributions", "excused", "files", "control"),
+            "transport",
+        ),
     )
     bundle = _keys(document["bundle"], "bundle", ("name", "version"))
-    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "frames"))
+    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "frames"))
     manifest = Manifest(
         name=_part(bundle["name"], "bundle.name"),
         version=_part(bundle["version"], "bundle.version"),
         as_of=_optional(_time, document["as_of"], "as_of"),
         policy=_policy(document["policy"], "policy"),
         targets=_list(_target, document["targets"], "targets"),
+        decoders=_list(_decoder, document["decoders"], "decoders"),
         distributions=_list(_distribution, document["distributions"], "distributions"),
         excused=_list(_excuse, document["excused"], "excused"),
         files=_list(_file, document["files"], "files"),
@@ -207,6 +232,7 @@ def parse_manifest(data: bytes) -> Manifest:
         mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
         zstd=_text(transport["zstd"], "transport.zstd"),
         zlib=_text(transport["zlib"], "transport.zlib"),
+        packed_decoders=_optional(_packed_decoders, transport["decoders"], "transport.decoders"),
         frames=_list(_frame, transport["frames"], "transport.frames"),
         document=document,
     )
@@ -215,6 +241,7 @@ def parse_manifest(data: bytes) -> Manifest:
         _check_order,
         _check_policy,
         _check_targets,
+        _check_decoders,
         _check_distributions,
         _check_excused,
         _check_files,
@@ -308,13 +335,28 @@ def _target(value: Any, where: str) -> ManifestTarget:
         platforms=_list(_platform, value["platforms"], where + ".platforms"),
         markers=_markers(value["markers"], where + ".markers"),
         pip=_wheel_name(value["pip"], where + ".pip"),
-        decoder=_optional(_text, value["decoder"], where + ".decoder"),
+        decoder=_optional(_wheel_name, value["decoder"], where + ".decoder"),
     )
 
 
 def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
     _keys(value, where, MARKERS)
     return {key: _optional(_text, value[key], "{}.{}".format(where, key)) for key in MARKERS}
+
+
+def _decoder(value: Any, where: str) -> ManifestDecoder:
+    _keys(value, where, ManifestDecoder._fields)
+    return ManifestDecoder(
+        filename=_wheel_name(value["filename"], where + ".filename"),
+        size=_size(value["size"], where + ".size"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
+        origin=_origin(value["origin"], where + ".origin"),
+    )
+
+
+def _packed_decoders(value: Any, where: str) -> PackedDecoders:
+    _keys(value, where, PackedDecoders._fields)
+    return PackedDecoders(_size(value["size"], where + ".size"), _digest(value["sha256"], where + ".sha256"))
 
 
 def _distribution(value: Any, where: str) -> ManifestDistribution:
@@ -518,6 +560,7 @@ def _require_version(document: Any) -> None:
 
 def _check_order(manifest: Manifest) -> None:
     _sorted([target.name for target in manifest.targets], "targets")
+    _sorted([each.filename for each in manifest.decoders], "decoders")
     _sorted([each.filename for each in manifest.distributions], "distributions")
     _sorted([each.path for each in manifest.files], "files")
     _sorted([each.path for each in manifest.control], "control")
@@ -560,16 +603,28 @@ def _check_targets(manifest: Manifest) -> None:
     if not manifest.targets:
         raise _refused("targets", "there is none")
     distributions = {each.filename: each for each in manifest.distributions}
-    control = {each.path for each in manifest.control}
+    decoders = {each.filename for each in manifest.decoders}
     for index, target in enumerate(manifest.targets):
         where = "targets[{}]".format(index)
         pip = distributions.get(target.pip)
         if pip is None or pip.project != "pip":
             raise _refused(where + ".pip", "{!r} is no distribution of pip within".format(target.pip))
-        if target.decoder is not None and not (target.decoder.startswith(DECODERS) and target.decoder in control):
+        if target.decoder is not None and target.decoder not in decoders:
             raise _refused(where + ".decoder", "{} is no decoder within".format(ascii(target.decoder)))
         if not target.platforms or len(set(target.platforms)) != len(target.platforms):
             raise _refused(where + ".platforms", "it is empty, or has a platform twice")
+
+
+def _check_decoders(manifest: Manifest) -> None:
+    """Each decoder has a target, and where there is one, there is the archive that holds it."""
+    needed = {target.decoder for target in manifest.targets}
+    for index, each in enumerate(manifest.decoders):
+        if each.filename not in needed:
+            raise _refused("decoders[{}]".format(index), "no target needs it")
+    if (manifest.packed_decoders is not None) != bool(manifest.decoders):
+        raise _refused("transport.decoders", "it is there without a decoder, or missing")
+    if any(each.path == DECODERS for each in manifest.control) != bool(manifest.decoders):
+        raise _refused("control", "{!r} is there without a decoder, or missing".format(DECODERS))
 
 
 def _check_distributions(manifest: Manifest) -> None:
@@ -597,11 +652,10 @@ def _check_control(manifest: Manifest) -> None:
 
 
 def _is_control_path(path: str) -> bool:
-    if path == MAIN:
+    if path in (MAIN, DECODERS):
         return True
     folder, _, name = path.partition("/")
-    ending = {DECODERS: ".whl", RUNTIME: ".py"}.get(folder + "/")
-    return ending is not None and name.endswith(ending) and "/" not in name
+    return folder + "/" == RUNTIME and name.endswith(".py") and "/" not in name
 
 
 def _check_entries(manifest: Manifest) -> None:

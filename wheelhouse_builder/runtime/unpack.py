@@ -14,7 +14,7 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequenc
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
-from .layout import DECODERS, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
+from .layout import DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
 from .manifest import PLAIN, Manifest, ManifestDistribution, ManifestTarget
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
@@ -116,7 +116,7 @@ class _Extraction:
     def _decoder(self) -> Decoder:
         folder = os.path.join(self._scratch, "decoder")
         os.mkdir(folder, 0o700)
-        return choose_decoder({name: data for name, data in self._bundle.control.items() if name.startswith(DECODERS)}, folder)
+        return choose_decoder(self._bundle.control.get(DECODERS_MEMBER, b""), folder)
 
     def _first_entries(self) -> Set[str]:
         """What is known to be needed before any skeleton was read."""

@@ -15,7 +15,7 @@ import sysconfig
 import threading
 from contextlib import closing
 from types import ModuleType
-from typing import IO, Any, Callable, Generator, Iterable, Iterator, Mapping, Optional, Tuple, cast
+from typing import IO, Any, Callable, Generator, Iterable, Iterator, Optional, Tuple, cast
 
 from . import zstd_pure, zstd_wheel
 from .errors import BundleRefused, EnvironmentFailure
@@ -81,25 +81,25 @@ class Decoder:
             raise refused("{} says: {}".format(self.name, error)) from error
 
 
-def choose_decoder(wheels: Mapping[str, bytes], scratch: str) -> Decoder:
+def choose_decoder(archive: bytes, scratch: str) -> Decoder:
     """The best decoder that works here.
 
-    ``wheels`` are the decoders of the bundle, already verified, each under the name of its control member. One that fits is unpacked
-    below ``scratch``, a private directory that must stay until this process ends. Errors: BundleRefused, if a wheel that fits is malformed.
+    ``archive`` holds the decoders of the bundle, already verified; it is empty where there are none. One that fits is written
+    below ``scratch``, a private directory that must stay until this process ends. Errors: BundleRefused, if the archive is malformed.
     """
-    for decoder in _candidates(wheels, scratch):
+    for decoder in _candidates(archive, scratch):
         if _proves_itself(decoder):
             return decoder
     return Decoder("pure Python", zstd_pure.decode)
 
 
-def _candidates(wheels: Mapping[str, bytes], scratch: str) -> Iterator[Decoder]:
+def _candidates(archive: bytes, scratch: str) -> Iterator[Decoder]:
     """What may decode here, best first; nothing is loaded before its turn."""
     for name in MODULES:
         module = _installed_module(name)
         if module is not None:
             yield Decoder(name, module_engine(module))
-    for module in zstd_wheel.load(wheels, scratch):
+    for module in zstd_wheel.load(archive, scratch) if archive else ():
         yield Decoder("{} from the bundle".format(module.__name__), module_engine(module))
     program = _installed_program()
     if program is not None:
@@ -164,6 +164,12 @@ def module_engine(module: Any) -> Engine:
     if hasattr(module, "DecompressionParameter"):  # compression.zstd, backports.zstd
         options = {module.DecompressionParameter.window_log_max: WINDOW_LIMIT.bit_length() - 1}
         return _bounded_engine(lambda: module.ZstdDecompressor(options=options))
+    if hasattr(module, "ZSTD_d_windowLogMax"):  # the compiled module of backports.zstd alone
+        options = {module.ZSTD_d_windowLogMax: WINDOW_LIMIT.bit_length() - 1}
+        return _bounded_engine(lambda: module.ZstdDecompressor(options=options))
+    if hasattr(module, "_ZSTD_d_windowLogMax"):  # the compiled module of pyzstd alone
+        option = {module._ZSTD_d_windowLogMax: WINDOW_LIMIT.bit_length() - 1}  # noqa: SLF001 # its wrapper does the same
+        return _bounded_engine(lambda: module.ZstdDecompressor(option=option))
     if hasattr(module, "DParameter"):  # pyzstd
         option = {module.DParameter.windowLogMax: WINDOW_LIMIT.bit_length() - 1}
         return _bounded_engine(lambda: module.ZstdDecompressor(option=option))

@@ -1,69 +1,97 @@
-"""The zstd decoder that a bundle carries for this Python: a wheel, unpacked into a private directory and imported from there."""
+"""The zstd decoder that a bundle carries for this Python: one compiled module, out of an archive of them (FORMAT.md, section 3).
 
-import importlib
+The archive is a tar in xz, because what the decoders of several Pythons share is nearly everything. Where this Python lacks lzma,
+there is no carried decoder, and the next one has its turn.
+"""
+
+import importlib.machinery
+import importlib.util
 import io
 import os
 import platform
 import re
-import struct
 import sys
 import sysconfig
+import tarfile
 import tempfile
-import zipfile
-import zlib
-from contextlib import contextmanager
 from types import ModuleType
-from typing import Dict, Iterator, List, Mapping, Optional
+from typing import Dict, Iterator, Optional
 
 from .errors import BundleRefused
 
 MODULES = {"backports_zstd": "backports.zstd", "pyzstd": "pyzstd"}
-"""The decoders that a bundle may carry: first part of the wheel's file name, and the module to import."""
+"""The decoders that a bundle may carry: first part of the wheel's file name, and the name for people."""
 UNPACKED_LIMIT = 64 << 20
-"""Bytes; no decoder comes near."""
+"""Bytes; no archive comes near."""
 
-_FILENAME = re.compile(r"(?:decoders/)?([a-z0-9_]+)-[^-]+(?:-\d[^-]*)?-([^-]+)-[^-]+-([^-]+)\.whl", re.ASCII)
-_MEMBER = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*/)+[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
+_FILENAME = re.compile(r"([a-z0-9_]+)-[^-]+(?:-\d[^-]*)?-([^-]+)-[^-]+-([^-]+)\.whl", re.ASCII)
+_COMPILED = re.compile(r"_zstd\.[A-Za-z0-9_.-]*(?:so|pyd)", re.ASCII)
+"""The module's file. The library's own name for it stays, for its initial function bears that name."""
 
 _loaded: Dict[str, ModuleType] = {}
 """By name. A module with compiled parts can be loaded once in a process."""
 
 
-def load(wheels: Mapping[str, bytes], scratch: str) -> Iterator[ModuleType]:
-    """The decoders among ``wheels`` that fit this interpreter and can be imported.
+def load(archive: bytes, scratch: str) -> Iterator[ModuleType]:
+    """The decoders in ``archive`` that fit this interpreter and can be imported.
 
-    Each is unpacked into a directory of its own below ``scratch`` when its turn comes.
-    Errors: BundleRefused, if a fitting wheel is malformed.
+    Each is written to a directory of its own below ``scratch`` when its turn comes. Raises BundleRefused, if the archive is malformed.
     """
-    for filename in sorted(wheels):
-        name = _fitting_module(filename)
-        if name is None:
-            continue
+    for filename, files in sorted(_fitting(archive).items()):
+        name = MODULES[filename.split("-")[0]]
         if name not in _loaded:
-            directory = tempfile.mkdtemp(prefix="decoder-", dir=scratch)  # mode 0700
-            _unpack(filename, wheels[filename], name, directory)
-            module = _import_from(directory, name)
+            module = _import(name, files, tempfile.mkdtemp(prefix="decoder-", dir=scratch))  # mode 0700
             if module is None:
                 continue
             _loaded[name] = module
         yield _loaded[name]
 
 
+def _fitting(archive: bytes) -> Dict[str, Dict[str, bytes]]:
+    """By wheel, the compiled modules that may run here, each under its file name."""
+    found: Dict[str, Dict[str, bytes]] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(_decompressed(archive))) as tar:
+            for member in tar:
+                wheel, _, path = member.name.partition("/")
+                name = path.rpartition("/")[2]
+                if member.isfile() and _fits(wheel) and _COMPILED.fullmatch(name):
+                    content = tar.extractfile(member)
+                    found.setdefault(wheel, {})[name] = content.read() if content else b""
+    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
+        raise _refused("it is not a whole tar archive: {}".format(error)) from error
+    return found
+
+
+def _decompressed(archive: bytes) -> bytes:
+    """What the xz file ``archive`` holds; an empty tar, if this Python has no lzma."""
+    try:
+        import lzma  # noqa: PLC0415 # a Python that was built without liblzma lacks it
+    except ImportError:
+        return bytes(tarfile.RECORDSIZE)
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    try:
+        content = decompressor.decompress(archive, UNPACKED_LIMIT)
+    except lzma.LZMAError as error:
+        raise _refused("it is not a whole xz file: {}".format(error)) from error
+    if not decompressor.eof or decompressor.unused_data:
+        raise _refused("it is cut off, or holds more than it may")
+    return content
+
+
 # Which wheel
 
 
-def _fitting_module(filename: str) -> Optional[str]:
-    """The module that the wheel ``filename`` holds, if its tags say that it may run here.
+def _fits(filename: str) -> bool:
+    """Whether the tags of the wheel ``filename`` say that what it holds may run here.
 
     Only Python, operating system and machine are compared. A libc or a macOS that is too old shows when the module is imported.
     """
     found = _FILENAME.fullmatch(filename)
     if found is None:
-        return None
+        return False
     project, pythons, platforms = found.groups()
-    if _python_tag() not in pythons.split(".") or not any(_is_this_platform(tag) for tag in platforms.split(".")):
-        return None
-    return MODULES.get(project)
+    return project in MODULES and _python_tag() in pythons.split(".") and any(_is_this_platform(tag) for tag in platforms.split("."))
 
 
 def _python_tag() -> str:
@@ -87,70 +115,35 @@ def _has_glibc() -> bool:
         return False
 
 
-# Unpacking it, and the import
+# The import
 
 
-def _unpack(filename: str, content: bytes, name: str, directory: str) -> None:
-    """Write the files of the package ``name`` that the wheel holds, and nothing else of it, below ``directory``."""
-    prefix = name.replace(".", "/") + "/"
+def _import(name: str, files: Dict[str, bytes], directory: str) -> Optional[ModuleType]:
+    """The module in one of ``files``, written to ``directory``; None if it is not for this host after all."""
+    for filename, content in sorted(files.items()):
+        path = os.path.join(directory, filename)
+        with open(path, "xb") as file:
+            file.write(content)
+        module = _import_from(name, path)
+        if module is not None:
+            return module
+    return None
+
+
+def _import_from(name: str, path: str) -> Optional[ModuleType]:
+    """The compiled module at ``path``, without a look at sys.path and without a place in sys.modules."""
+    full_name = "wheelhouse_carried.{}._zstd".format(name)
+    spec = importlib.util.spec_from_file_location(full_name, path, loader=importlib.machinery.ExtensionFileLoader(full_name, path))
+    if spec is None or spec.loader is None:
+        return None
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-            members = [member for member in wheel.infolist() if member.filename.startswith(prefix) and not member.filename.endswith("/")]
-            _check(filename, members)
-            for member in members:
-                _write(directory, member.filename, wheel.read(member))
-    except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _refused(filename, "it is not a whole ZIP archive: {}".format(error)) from error
-    if "." in name:  # a package with an __init__.py goes before any namespace package of its name (PEP 420)
-        _write(directory, _top(name) + "/__init__.py", b"")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except Exception:  # noqa: BLE001 - a libc too old, another Python: each says so in its own way
+        return None
+    module.__name__ = name
+    return module
 
 
-def _check(filename: str, members: List[zipfile.ZipInfo]) -> None:
-    names = [member.filename for member in members]
-    strange = [name for name in names if not _MEMBER.fullmatch(name)]
-    if strange:
-        raise _refused(filename, "it holds a file named {!r}".format(strange[0]))
-    if len({name.lower() for name in names}) < len(names):
-        raise _refused(filename, "two of its files have the same name")
-    if sum(member.file_size for member in members) > UNPACKED_LIMIT:
-        raise _refused(filename, "it unpacks to more than {} bytes".format(UNPACKED_LIMIT))
-
-
-def _refused(filename: str, what: str) -> BundleRefused:
-    return BundleRefused(
-        "{}: the zstd decoder is refused: {}".format(filename, what), hint="The bundle was packed from a broken wheel: make it anew."
-    )
-
-
-def _write(directory: str, path: str, content: bytes) -> None:
-    target = os.path.join(directory, *path.split("/"))
-    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-    with open(target, "xb") as file:
-        file.write(content)
-
-
-def _import_from(directory: str, name: str) -> Optional[ModuleType]:
-    """The module ``name`` from ``directory``, or None if it is not for this host after all."""
-    with _first_on_path(directory, _top(name)):
-        try:
-            return importlib.import_module(name)
-        except Exception:  # noqa: BLE001 - a libc too old, another Python: each says so in its own way
-            return None
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]
-
-
-@contextmanager
-def _first_on_path(directory: str, package: str) -> Iterator[None]:
-    """Let ``package`` be looked for in ``directory`` first, also if one of that name is loaded already."""
-    importlib.invalidate_caches()
-    sys.path.insert(0, directory)
-    loaded = sys.modules.get(package)
-    if loaded is not None:
-        loaded.__path__ = [os.path.join(directory, package), *loaded.__path__]
-    try:
-        yield
-    finally:
-        sys.path.remove(directory)
+def _refused(what: str) -> BundleRefused:
+    return BundleRefused("The archive of zstd decoders is refused: {}.".format(what), hint="The bundle was packed wrongly: make it anew.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 import zlib
@@ -73,7 +75,7 @@ def packed(contents: Contents, output: Path, *, plain: bool = False, effort: str
 def read_back(path: Path, directory: Path) -> tuple[Manifest, dict[str, bytes]]:
     """The verified manifest and every entry of the payload."""
     with verify(str(path), read_allowed_signers(str(write_trust(directory, OURS)))) as bundle:
-        decoder = choose_decoder({}, str(directory))
+        decoder = choose_decoder(b"", str(directory))
         frames = range(len(bundle.manifest.frames))
         return bundle.manifest, {path: b"".join(pieces) for frame in frames for path, _, pieces in read_entries(bundle, frame, decoder)}
 
@@ -148,13 +150,18 @@ def test_the_manifest_tells_targets_and_origins(contents: Contents, output: Path
 
 def test_the_decoder_travels_in_the_control_part(tmp_path: Path, output: Path) -> None:
     pip = held(make_wheel(tmp_path, "pip", "26.3"))
-    decoder = held(make_wheel(tmp_path, "backports.zstd", "1.0", tag="cp312-cp312-manylinux_2_28_x86_64"))
+    module, licence = "backports/zstd/_zstd.cpython-312.so", "backports_zstd-1.0.dist-info/LICENSE"
+    files = {module: NOISE, licence: TEXT, "backports/zstd/__init__.py": TEXT}
+    decoder = held(make_wheel(tmp_path, "backports.zstd", "1.0", tag="cp312-cp312-manylinux_2_28_x86_64", files=files))
     wheels = {each.filename: each for each in (pip, decoder)}
     packed(Contents.gather(name="a", version="1", locks=[make_lock(TARGET, [], [pip, decoder])], wheels=wheels), output)
     with zipfile.ZipFile(output) as archive:
-        assert archive.read(f"decoders/{decoder.filename}") == decoder.path.read_bytes()
+        content = archive.read("decoders.tar.xz")
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:xz") as tar:
+        found = {name.removeprefix(f"{decoder.filename}/") for name in tar.getnames()}
+    assert found == {module, licence}
     manifest, _ = read_back(output, tmp_path)
-    assert manifest.targets[0].decoder == f"decoders/{decoder.filename}"
+    assert manifest.targets[0].decoder == manifest.decoders[0].filename == decoder.filename
 
 
 def test_the_readme_is_plain_ascii_and_names_the_targets(contents: Contents, output: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Draft:
 
 @pytest.fixture
 def decoder(tmp_path: Path) -> Decoder:
-    return choose_decoder({}, str(tmp_path))
+    return choose_decoder(b"", str(tmp_path))
 
 
 def opened(directory: Path, made: Draft) -> VerifiedBundle:
@@ -77,7 +77,8 @@ def test_what_is_not_read_is_skipped(tmp_path: Path, plain: Draft, decoder: Deco
 
 def test_contents_come_in_pieces(tmp_path: Path, plain: Draft, decoder: Decoder) -> None:
     with opened(tmp_path, plain) as bundle:
-        _path, size, contents = next(read_entries(bundle, 1, decoder))
+        entries = read_entries(bundle, 1, decoder)
+        _path, size, contents = next(entries)
         assert size > 3 * PIECE
         assert all(len(piece) <= PIECE for piece in contents)
 

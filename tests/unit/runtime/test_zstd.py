@@ -152,18 +152,18 @@ def test_too_little_memory_is_this_hosts_fault() -> None:
 
 
 def test_an_installed_module_goes_before_the_program(tmp_path: Path) -> None:
-    assert choose_decoder({}, str(tmp_path)).name == ("compression.zstd" if sys.version_info >= (3, 14) else "zstandard")
+    assert choose_decoder(b"", str(tmp_path)).name == ("compression.zstd" if sys.version_info >= (3, 14) else "zstandard")
 
 
 def test_the_program_goes_before_pure_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zstd, "MODULES", ())
-    assert choose_decoder({}, str(tmp_path)).name == zstd._installed_program()
+    assert choose_decoder(b"", str(tmp_path)).name == zstd._installed_program()
 
 
 def test_pure_python_is_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zstd, "MODULES", ())
     monkeypatch.setattr(zstd, "PROGRAM_DIRECTORIES", ())
-    assert choose_decoder({}, str(tmp_path)).name == "pure Python"
+    assert choose_decoder(b"", str(tmp_path)).name == "pure Python"
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 1", "cat", "kill -9 $$", f"cat > /dev/null; printf '{zstd.PROOF.decode()}'"])
@@ -175,7 +175,7 @@ def test_a_program_that_does_not_decode_or_does_not_check_is_passed_over(
     monkeypatch.setattr(zstd, "MODULES", ())
     monkeypatch.setattr(zstd, "PROGRAM_DIRECTORIES", (str(tmp_path),))
     assert zstd._installed_program() == str(tmp_path / "zstd")
-    assert choose_decoder({}, str(tmp_path)).name == "pure Python"
+    assert choose_decoder(b"", str(tmp_path)).name == "pure Python"
 
 
 def test_a_program_that_anybody_could_replace_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_a_zstd_on_path_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(zstd, "MODULES", ())
-    choose_decoder({}, str(tmp_path))
+    choose_decoder(b"", str(tmp_path))
     assert not (tmp_path / "ran").exists()
 
 
@@ -199,7 +199,7 @@ POISON = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from runtime import zstd
-print(zstd.choose_decoder({}, sys.argv[2]).name)
+print(zstd.choose_decoder(b"", sys.argv[2]).name)
 """
 
 

@@ -2,48 +2,52 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import platform
 import shutil
 import stat
 import subprocess
 import sys
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from tests.support import frames
+from tests.support.contents import held
 from tests.support.frames import SMALL, compress
 from tests.support.pythons import cpythons
+from wheelhouse_builder.pack.decoders import decoders_tar, packed
 from wheelhouse_builder.runtime import zstd, zstd_wheel
 from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.layout import TAR_END, tar_header, tar_padding
 
 OURS = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 MACHINE = platform.machine()
-FITTING = f"decoders/backports_zstd-1.8.0-{OURS}-{OURS}-manylinux_2_17_{MACHINE}.manylinux2014_{MACHINE}.whl"
+FITTING = f"backports_zstd-1.8.0-{OURS}-{OURS}-manylinux_2_17_{MACHINE}.manylinux2014_{MACHINE}.whl"
 
 
 # Which wheel
 
 
 @pytest.mark.parametrize(
-    ("filename", "module"),
+    ("filename", "fits"),
     [
-        (FITTING, "backports.zstd"),
-        (f"decoders/pyzstd-0.16.1-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", "pyzstd"),
-        (f"decoders/pyzstd-0.16.1-1-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", "pyzstd"),
-        (f"decoders/zstandard-0.25.0-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", None),
-        (f"decoders/pyzstd-0.16.1-cp27-cp27mu-manylinux2014_{MACHINE}.whl", None),
-        (f"decoders/pyzstd-0.16.1-{OURS}-{OURS}-manylinux2014_sparc.whl", None),
-        (f"decoders/pyzstd-0.16.1-{OURS}-{OURS}-musllinux_1_2_{MACHINE}.whl", None),
-        (f"decoders/pyzstd-0.16.1-{OURS}-{OURS}-win_amd64.whl", None),
-        (f"decoders/pyzstd-0.16.1-{OURS}-{OURS}-macosx_11_0_universal2.whl", None),
-        ("decoders/pyzstd.whl", None),
+        (FITTING, True),
+        (f"pyzstd-0.16.1-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", True),
+        (f"pyzstd-0.16.1-1-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", True),
+        (f"zstandard-0.25.0-{OURS}-{OURS}-manylinux2014_{MACHINE}.whl", False),
+        (f"pyzstd-0.16.1-cp27-cp27mu-manylinux2014_{MACHINE}.whl", False),
+        (f"pyzstd-0.16.1-{OURS}-{OURS}-manylinux2014_sparc.whl", False),
+        (f"pyzstd-0.16.1-{OURS}-{OURS}-musllinux_1_2_{MACHINE}.whl", False),
+        (f"pyzstd-0.16.1-{OURS}-{OURS}-win_amd64.whl", False),
+        (f"pyzstd-0.16.1-{OURS}-{OURS}-macosx_11_0_universal2.whl", False),
+        ("pyzstd.whl", False),
     ],
 )
-def test_a_wheel_is_chosen_by_its_tags(filename: str, module: str | None) -> None:
-    assert zstd_wheel._fitting_module(filename) == module
+def test_a_wheel_is_chosen_by_its_tags(filename: str, *, fits: bool) -> None:
+    assert zstd_wheel._fits(filename) is fits
 
 
 @pytest.mark.parametrize(
@@ -68,74 +72,72 @@ def test_windows_wheels_fit_windows(monkeypatch: pytest.MonkeyPatch, tag: str, *
     assert zstd_wheel._is_this_platform(tag) is fits
 
 
-# Unpacking
+# Reading the archive
 
 
-def archive(path: Path, members: Mapping[str, bytes]) -> bytes:
-    with zipfile.ZipFile(path, "w") as wheel:
-        for name, content in members.items():
-            wheel.writestr(name, content)
-    return path.read_bytes()
+def archive(members: Mapping[str, bytes]) -> bytes:
+    """A tar of ``members``, in xz."""
+    tar = b"".join(tar_header(path, len(data)) + data + bytes(tar_padding(len(data))) for path, data in members.items())
+    return lzma.compress(tar + TAR_END)
+
+
+def loaded(content: bytes, scratch: Path) -> list[ModuleType]:
+    return list(zstd_wheel.load(content, str(scratch)))
 
 
 @pytest.mark.parametrize(
-    "name",
+    "path", ["{}/../../_zstd.so", "../{}/_zstd.evil", "{}/_zstd.py", "{}/__init__.py", "{}/evil.pth", "_zstd.so", "foreign.whl/_zstd.so"]
+)
+def test_nothing_but_compiled_modules_for_us_is_written(tmp_path: Path, path: str) -> None:
+    scratch = tmp_path / "a" / "scratch"
+    scratch.mkdir(parents=True)
+    before = list(sys.path), set(sys.modules)
+    assert loaded(archive({path.format(FITTING): b"evil"}), scratch) == []
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert all(file.name == "_zstd.so" and file.parent.parent == scratch for file in written)
+    assert (list(sys.path), set(sys.modules)) == before
+
+
+def test_a_module_that_cannot_be_imported_is_passed_over(tmp_path: Path) -> None:
+    assert loaded(archive({f"{FITTING}/backports/zstd/_zstd.so": b"\x7fELF, not really"}), tmp_path) == []
+    (directory,) = tmp_path.iterdir()
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zstd_wheel, "UNPACKED_LIMIT", 1000)
+    with pytest.raises(BundleRefused, match="holds more than it may"):
+        loaded(archive({f"{FITTING}/_zstd.so": bytes(1000)}), tmp_path)
+
+
+GOOD = {f"{FITTING}/_zstd.so": b"ten bytes!"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
     [
-        "backports/zstd/../../../evil.py",
-        "backports/zstd//evil.py",
-        "backports/zstd/.evil",
-        "backports/zstd/a\\..\\evil",
-        "backports/zstd/c:evil",
+        (lambda data: data[:-8], "cut off"),
+        (lambda data: data + data, "holds more than it may"),
+        (lambda data: data[:20] + b"\0\0\0" + data[23:], "xz file"),
+        (lambda _: lzma.compress(b"no tar" * 200), "tar archive"),
+        (lambda data: lzma.compress(lzma.decompress(data)[:515]), "tar archive"),
     ],
 )
-def test_a_wheel_that_would_write_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    scratch = tmp_path / "a" / "b" / "scratch"
-    scratch.mkdir(parents=True)
-    content = archive(tmp_path / "wheel", {"backports/zstd/__init__.py": b"", name: b"evil"})
-    with pytest.raises(BundleRefused, match="file named"):
-        list(zstd_wheel.load({FITTING: content}, str(scratch)))
-    assert not list(tmp_path.rglob("*evil*"))
+def test_a_broken_archive_is_refused(tmp_path: Path, damage: Callable[[bytes], bytes], why: str) -> None:
+    with pytest.raises(BundleRefused, match=why):
+        loaded(damage(archive(GOOD)), tmp_path)
 
 
-def test_case_twins_are_refused(tmp_path: Path) -> None:
-    content = archive(tmp_path / "wheel", {"backports/zstd/a.py": b"", "backports/zstd/A.py": b""})
-    with pytest.raises(BundleRefused, match="same name"):
-        list(zstd_wheel.load({FITTING: content}, str(tmp_path)))
-
-
-def test_a_wheel_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zstd_wheel, "UNPACKED_LIMIT", 9)
-    content = archive(tmp_path / "wheel", {"backports/zstd/a.py": b"12345", "backports/zstd/b.py": b"12345"})
-    with pytest.raises(BundleRefused, match="more than 9 bytes"):
-        list(zstd_wheel.load({FITTING: content}, str(tmp_path)))
-
-
-@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[:-30], lambda data: data.replace(b"ten", b"TEN", 1)])
-def test_a_broken_archive_is_refused(tmp_path: Path, damage: object) -> None:
-    assert callable(damage)
-    content = damage(archive(tmp_path / "wheel", {"backports/zstd/__init__.py": b"# ten bytes"}))
-    with pytest.raises(BundleRefused, match="not a whole ZIP archive"):
-        list(zstd_wheel.load({FITTING: content}, str(tmp_path)))
-
-
-def test_only_the_package_is_unpacked_and_only_for_us(tmp_path: Path) -> None:
-    content = archive(tmp_path / "wheel", {"backports/zstd/__init__.py": b"1/0", "backports/other.py": b"", "evil.pth": b"import evil"})
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    path = list(sys.path)
-    assert list(zstd_wheel.load({FITTING: content}, str(scratch))) == []
-    (directory,) = scratch.iterdir()
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    files = {file.relative_to(directory).as_posix() for file in directory.rglob("*.p*") if "__pycache__" not in file.parts}
-    assert files == {"backports/__init__.py", "backports/zstd/__init__.py"}
-    assert sys.path == path
+def test_without_lzma_there_is_no_carried_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    assert loaded(archive(GOOD), tmp_path) == []
 
 
 # The true decoders, under the Pythons that they are for
 
 SCRIPT = """
 import hashlib, json, os, sys
-root, wheels, frames, scratch = sys.argv[1:]
+root, archive, frames, scratch = sys.argv[1:]
 sys.path.insert(0, root)
 from wheelhouse_runtime import zstd
 from wheelhouse_runtime.errors import BundleRefused
@@ -144,7 +146,7 @@ def read(path):
     with open(path, "rb") as file:
         return file.read()
 
-carried = {"decoders/" + name: read(os.path.join(wheels, name)) for name in os.listdir(wheels)}
+carried = read(archive)
 before = list(sys.path)
 decoder = zstd.choose_decoder(carried, scratch)
 again = zstd.choose_decoder(carried, scratch)
@@ -188,10 +190,11 @@ def test_the_carried_decoder_agrees_with_ours(version: str, sample_frames: Path,
     wheels, scratch = tmp_path / "wheels", tmp_path / "scratch"
     scratch.mkdir(mode=0o700)
     fetch(FOR_PYTHON[version], version, wheels)
-    fetch_for_others(wheels)
+    carried = tmp_path / "decoders.tar.xz"
+    carried.write_bytes(packed(decoders_tar(map(held, sorted(wheels.iterdir())))))
     shutil.copytree(Path(zstd.__file__).parent, tmp_path / "root" / "wheelhouse_runtime")
     done = subprocess.run(
-        [cpythons()[version], "-I", "-S", "-c", SCRIPT, str(tmp_path / "root"), str(wheels), str(sample_frames), str(scratch)],
+        [cpythons()[version], "-I", "-S", "-c", SCRIPT, str(tmp_path / "root"), str(carried), str(sample_frames), str(scratch)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
@@ -227,8 +230,3 @@ def fetch(project: str, version: str, directory: Path) -> None:
         f"manylinux2014_{MACHINE}",
     ]
     subprocess.run([*command, *options, *platforms, "--dest", str(directory), project], check=True, stdin=subprocess.DEVNULL)
-
-
-def fetch_for_others(directory: Path) -> None:
-    """Wheels that must be passed over."""
-    (directory / "backports_zstd-1.8.0-cp314-cp314-win_amd64.whl").write_bytes(b"not for us")
