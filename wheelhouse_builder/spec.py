@@ -9,7 +9,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - uvicorn[standard]>=0.30            # a requirement
       - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
     constraints: [constraints.txt]         # files; optional
-    targets: [cp312-manylinux_2_28_x86_64, cp312-win_amd64]
+    targets: [cp312-manylinux_2_28_x86_64, targets/web01.json]    # names, and files that `wheelhouse probe` wrote
     index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
     resolver: uv                           # optional; or pip-tools
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
@@ -43,6 +43,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from wheelhouse_builder.document import Page, instead, kind, listed
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.policy import Policy
+from wheelhouse_builder.model.probed import read_probe
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.runtime import layout
 
@@ -275,10 +276,8 @@ def _targets(page: Page, node: yaml.Node) -> list[Target]:
     """The targets, each once."""
     found: dict[str, tuple[Target, int]] = {}
     for item, where, text in page.strings(node, "targets"):
-        try:
-            target = Target.parse(text)
-        except SpecError as error:
-            page.problem(item, f"{where}: {'; '.join(error.problems)}")
+        target = _target(page, item, where, text)
+        if target is None:
             continue
         if target.name in found:
             page.problem(
@@ -289,6 +288,18 @@ def _targets(page: Page, node: yaml.Node) -> list[Target]:
     if isinstance(node, yaml.SequenceNode) and not node.value:
         page.problem(node, f"targets: must not be empty: add '{REQUIRED_KEYS['targets']}'")
     return [target for target, _ in found.values()]
+
+
+def _target(page: Page, node: yaml.Node, where: str, text: str) -> Target | None:
+    """A target by its name, or a host that was probed by its file."""
+    try:
+        if text.endswith(".json"):
+            path = page.file(node, where, text)
+            return read_probe(path) if path.is_file() else None
+        return Target.parse(text)
+    except SpecError as error:
+        page.problem(node, f"{where}: {'; '.join(error.problems)}")
+        return None
 
 
 def _index(page: Page, node: yaml.Node) -> Index | None:
