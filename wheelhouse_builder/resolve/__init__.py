@@ -70,18 +70,18 @@ def resolve(
     IndexFailure, EnvironmentFailure.
     """
     runner = runner or Processes()
-    shelf = Shelf(pages, requirements.index.url)
-    work = _Work(
-        requirements=requirements,
-        uv=Uv(runner=runner, cache=cache / "uv"),
-        piptools=PipTools(runner=runner, cache=cache / "pip", shelf=shelf),
-        shelf=shelf,
-        previous={} if upgrade else previous or {},
-    )
     with (
+        Shelf(pages, requirements.index.url, memory=cache / "requires-python") as shelf,
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
         ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
     ):
+        work = _Work(
+            requirements=requirements,
+            uv=Uv(runner=runner, cache=cache / "uv"),
+            piptools=PipTools(runner=runner, cache=cache / "pip", shelf=shelf),
+            shelf=shelf,
+            previous={} if upgrade else previous or {},
+        )
         outcomes = list(threads.map(partial(work.lock, step=step), targets))
     return _all_or_error(outcomes)
 

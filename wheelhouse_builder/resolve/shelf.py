@@ -1,11 +1,18 @@
-"""What an index has: which releases of a project have a wheel for a target. Each project page is read once in a run."""
+"""What an index has: which releases of a project have a wheel for a target. Each project page is read once in a run.
+
+A wheel's Requires-Python is remembered beyond the run, by the wheel's digest: it cannot change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Lock as Mutex
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, NormalizedName, parse_sdist_filename, parse_wheel_filename
@@ -13,7 +20,11 @@ from packaging.version import Version
 
 from wheelhouse_builder.adapters.index import IndexFile
 from wheelhouse_builder.errors import IndexFailure
+from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
+
+AT_ONCE = 16
+"""Pages that are read at the same time."""
 
 
 class Pages(Protocol):
@@ -25,13 +36,25 @@ class Pages(Protocol):
 
 
 class Shelf:
-    """The index at ``url``, read through ``pages``. Any thread may call it."""
+    """The index at ``url``, read through ``pages``; facts that do not change are kept in the directory ``memory``.
 
-    def __init__(self, pages: Pages, url: str) -> None:
+    Use it as a context manager; any thread may call it.
+    """
+
+    def __init__(self, pages: Pages, url: str, memory: Path) -> None:
         self._pages = pages
         self._url = url
-        self._known: dict[NormalizedName, Sequence[IndexFile]] = {}
+        self._memory = memory
+        self._known: dict[NormalizedName, Future[Sequence[IndexFile]]] = {}
+        self._pythons: dict[NormalizedName, Mapping[str, str]] = {}
         self._mutex = Mutex()
+        self._threads = ThreadPoolExecutor(AT_ONCE, "pages")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def fitting(self, project: NormalizedName, target: Target) -> list[Version]:
         """Releases with a wheel that ``target`` accepts, oldest first; what was yanked does not count (PEP 592)."""
@@ -46,24 +69,76 @@ class Shelf:
         """The wheels of a release, in the index's order."""
         return [file for file in self._files(project) if file.filename.endswith(".whl") and _version(file) == version]
 
+    def for_other_pythons(self, wheels: Iterable[LockedWheel], target: Target) -> list[LockedWheel]:
+        """Those of ``wheels`` whose Requires-Python shuts out the Python of ``target``. Pages are read for wheels never seen before."""
+        wheels = list(wheels)
+        for wheel in wheels:
+            if wheel.sha256 not in self._remembered(wheel.project):
+                self._ask(wheel.project)
+        return [wheel for wheel in wheels if not _admits(self._requires_python(wheel), target)]
+
+    def _requires_python(self, wheel: LockedWheel) -> str | None:
+        """What the index says of it; None when it says nothing."""
+        remembered = self._remembered(wheel.project)
+        if wheel.sha256 not in remembered:
+            said = {file.hashes["sha256"]: file.requires_python or "" for file in self._files(wheel.project) if "sha256" in file.hashes}
+            remembered = {wheel.sha256: "", **remembered, **said}
+            self._remember(wheel.project, remembered)
+        return remembered[wheel.sha256]
+
+    def _remembered(self, project: NormalizedName) -> Mapping[str, str]:
+        with self._mutex:
+            if project not in self._pythons:
+                self._pythons[project] = _read_memory(self._memory / f"{project}.json")
+            return self._pythons[project]
+
+    def _remember(self, project: NormalizedName, pythons: Mapping[str, str]) -> None:
+        with self._mutex:
+            self._pythons[project] = pythons
+            self._memory.mkdir(parents=True, exist_ok=True)
+            path = self._memory / f"{project}.json"
+            fresh = path.with_suffix(".part")
+            fresh.write_text(json.dumps(dict(pythons)), encoding="utf-8")
+            fresh.replace(path)
+
     def _files(self, project: NormalizedName) -> Sequence[IndexFile]:
+        try:
+            return self._ask(project).result()
+        except IndexFailure:
+            # The resolver has read this page a moment ago, so the index is not down: it has no such page.
+            return ()
+
+    def _ask(self, project: NormalizedName) -> Future[Sequence[IndexFile]]:
+        """Have the page read, once; the answer is awaited by whoever needs it."""
         with self._mutex:
             if project not in self._known:
-                try:
-                    self._known[project] = self._pages.files(self._url, project)
-                except IndexFailure:
-                    # The resolver has read this page a moment ago, so the index is not down: it has no such page.
-                    self._known[project] = ()
+                self._known[project] = self._threads.submit(self._pages.files, self._url, project)
             return self._known[project]
+
+
+def _read_memory(path: Path) -> Mapping[str, str]:
+    """Digest → Requires-Python, as far as it is remembered."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _admits(requires_python: str | None, target: Target) -> bool:
+    """Whether the Python of ``target`` may have it; what is no specifier says nothing."""
+    try:
+        return SpecifierSet(requires_python or "").contains(target.environment["python_full_version"], prereleases=True)
+    except InvalidSpecifier:
+        return True
 
 
 def _fits(file: IndexFile, *, target: Target, tags: frozenset[object]) -> Version | None:
     try:
         _, version, _, offered = parse_wheel_filename(file.filename)
-        python = SpecifierSet(file.requires_python or "")
-    except (InvalidWheelFilename, InvalidSpecifier):
+    except InvalidWheelFilename:
         return None
-    fits = not file.yanked and not tags.isdisjoint(offered) and python.contains(target.environment["python_full_version"])
+    fits = not file.yanked and not tags.isdisjoint(offered) and _admits(file.requires_python, target)
     return version if fits else None
 
 

@@ -73,8 +73,8 @@ class _Search:
                     continue
                 return self._unsolved(tuple(self.missing.values()), self._with_nearest(answer))
             choice = choose(answer, self.question.target)
-            if choice.wheelless:
-                self._refuse_unfitting(choice.wheelless)
+            if unfitting := choice.wheelless or self._for_other_pythons(choice):
+                self._refuse_unfitting(unfitting)
             elif self.missing:
                 return self._unsolved(tuple(self._truly_missing(choice)))
             else:
@@ -103,6 +103,11 @@ class _Search:
             unfitting = {found.version, *self.shelf.releases(found.project)} - fitting
             refused = self.question.refused | {(found.project, version) for version in unfitting}
             self.question = replace(self.question, refused=refused)
+
+    def _for_other_pythons(self, choice: Choice) -> tuple[Wheelless, ...]:
+        """Releases that are not made for this Python; uv does not heed upper bounds of Requires-Python."""
+        wheels = self.shelf.for_other_pythons(choice.wheels, self.question.target)
+        return tuple(Wheelless(project=wheel.project, version=wheel.version) for wheel in wheels)
 
     def _miss(self, project: NormalizedName) -> None:
         self.missing[project] = Missing(project=project, target=self.question.target, nearest=self._nearest(project))

@@ -103,6 +103,25 @@ def test_the_patch_level_counts_in_markers(world: World) -> None:
     assert len(lock.wheels) == 2
 
 
+def test_a_release_that_is_not_made_for_so_new_a_python_gives_way_to_one_that_is(world: World) -> None:
+    make_wheel(world.wheels, "app", "1.0", requires=["dep"])
+    make_wheel(world.wheels, "dep", "1.0")
+    make_wheel(world.wheels, "dep", "2.0", requires_python=">=3.6,<3.12")
+    make_wheel(world.wheels, "dep", "3.0", requires_python="<3.11")
+    for _ in ("cold", "warm"):
+        locks = world.lock(world.requirements("app"), LINUX, "cp311-manylinux_2_28_x86_64", "cp310-win_amd64")
+        assert [names(lock)[1] for lock in locks] == [f"dep-{version}-py3-none-any.whl" for version in ("1.0", "2.0", "3.0")]
+
+
+def test_pages_are_not_read_for_wheels_that_were_seen_before(world: World) -> None:
+    make_wheel(world.wheels, "app", "1.0", requires_python=">=3.6")
+    world.lock(world.requirements("app"), LINUX, WINDOWS)
+    ours = [request for request in world.index.requests if request.headers["user-agent"] == "wheelhouse"]
+    assert len(ours) == 2, "one page for app, one for pip"
+    world.lock(world.requirements("app"), LINUX, WINDOWS)
+    assert [request for request in world.index.requests if request.headers["user-agent"] == "wheelhouse"] == ours
+
+
 def test_constraints_and_hashes_hold(world: World) -> None:
     for version in ("1.0", "2.0"):
         make_wheel(world.wheels, "app", version)
