@@ -59,7 +59,7 @@ class Key:
 
     def public_line(self) -> str:
         """The key as a ``.pub`` file has it."""
-        return "ssh-ed25519 " + base64.b64encode(self.public_key).decode()
+        return sshsig.key_type(self.public_key) + " " + base64.b64encode(self.public_key).decode()
 
     def allowed_signers_line(self, *, principal: str = "packer@example.org", options: str = "") -> str:
         return " ".join(filter(None, [principal, options, self.public_line()])) + "\n"
