@@ -14,8 +14,9 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tests.support.bundles import ROOT, Document, Draft, distribution, file_list, pack, target
+from tests.support.bundles import Document, Draft, distribution, draft, file_list, pack, target
 from wheelhouse_builder import runtime
 from wheelhouse_builder.runtime.host import Floor, Host
 from wheelhouse_builder.runtime.layout import pool_entry, skeleton_entry, wheel_entry
@@ -35,7 +36,7 @@ def target_of(host: Host, pip: str) -> Document:
     return made | {"abi": host.abi, "markers": dict.fromkeys(MARKERS) | dict(host.markers), "pip": pip}
 
 
-def host_of(python: str) -> Host:
+def host_of(python: Path | str) -> Host:
     """What the interpreter ``python`` says of itself."""
     as_a_bundle_does = f"import sys, types; p = types.ModuleType('reader'); p.__path__ = [{str(RUNTIME)!r}]; sys.modules['reader'] = p"
     code = f"{as_a_bundle_does}; import json; from reader.host import this_host; print(json.dumps(this_host()))"
@@ -72,17 +73,16 @@ def bundle_for(host: Host, wheels: Sequence[Path], pip: Path, *, mode: str = "pl
     for each in distributions:
         each["bootstrap"] = each["filename"] == pip.name
         each["targets"] = [] if each["bootstrap"] else [served["name"]]
-    document = {
-        "format": "wheelhouse-bundle",
-        "version": 1,
-        "bundle": dict(zip(("name", "version"), ROOT.rstrip("/").rsplit("-", 1), strict=True)),
+    with TemporaryDirectory() as scratch:
+        document = draft(Path(scratch), mode=mode).document
+    document |= {
         "as_of": None,
         "targets": [served],
         "distributions": distributions,
         "files": file_list(others),
         "control": file_list(control),
-        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": documents},
     }
+    document["transport"] |= {"zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": documents}
     return Draft(document=document, control=control, payload=payload)
 
 

@@ -62,9 +62,8 @@ def target(name: str, **changed: Any) -> ManifestTarget:
 
 
 def manifest(*names: str) -> Manifest:
-    empty: Any = ()
-    policy: Any = None
-    return Manifest("acme", "1", None, policy, tuple(map(target, names)), empty, empty, empty, empty, "plain", "1.5.7", "1.3.1", empty, {})
+    nothing: Any = [()] * len(Manifest._fields)
+    return Manifest(*nothing)._replace(name="acme", version="1", targets=tuple(map(target, names)))
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ def test_a_deep_verification_passes_what_can_be_unpacked_and_leaves_nothing(home
 
 def test_a_foreign_zlib_is_named_with_the_way_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another level stands in for another zlib: both give a true deflate stream of other bytes."""
+    bundles = [home.bundle(mode) for mode in ("dense", "plain")]
     whole = zlib.compressobj
 
     def other(level: int, method: int, window: int, memory: int) -> object:
@@ -170,11 +171,11 @@ def test_a_foreign_zlib_is_named_with_the_way_out(home: Home, monkeypatch: pytes
     monkeypatch.setattr("wheelhouse_builder.runtime.skeleton.zlib.compressobj", other)
     assert not zlib_is_stock()
     with pytest.raises(EnvironmentFailure, match="not stock zlib") as refusal:
-        run_unpack(home.bundle("dense"), str(home.out), home.trust)
+        run_unpack(bundles[0], str(home.out), home.trust)
     assert "--plain" in refusal.value.hint
     assert "another Python" not in str(refusal.value)
     assert home.names() == set()
-    assert run_unpack(home.bundle("plain"), str(home.out), home.trust)["wheels"]["count"] == 3
+    assert run_unpack(bundles[1], str(home.out), home.trust)["wheels"]["count"] == 3
 
 
 def test_this_zlib_is_stock() -> None:
