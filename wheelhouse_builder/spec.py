@@ -10,6 +10,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
     constraints: [constraints.txt]         # files; optional
     targets: [cp312-manylinux_2_28_x86_64, targets/web01.json]    # names, and files that `wheelhouse probe` wrote
+      # or {target: cp312-win_amd64, add: [pywin32], exclude: [uvloop]}: asked for there as well, not asked for there
     index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
     resolver: uv                           # optional; or pip-tools
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
@@ -59,6 +60,7 @@ REQUIRED_KEYS = {
     "requirements": "requirements: [requirements.in]",
     "targets": "targets: [cp312-manylinux_2_28_x86_64]",
 }
+TARGET_KEYS = ("target", "add", "exclude")
 PYPROJECT_KEYS = ("pyproject", "extras", "groups")
 CREDENTIAL_KEYS = ("user_variable", "password_variable")
 INDEX_KEYS = ("url", *CREDENTIAL_KEYS)
@@ -91,6 +93,15 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What is asked for on one target in another way than on the others."""
+
+    add: tuple[Requirement, ...] = ()
+    exclude: frozenset[NormalizedName] = frozenset()
+    """Projects that the requirements name and that are not asked for there; where another project requires them, they come all the same."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
     """What to bundle, for which targets. All paths are absolute."""
 
@@ -105,6 +116,8 @@ class Spec:
     constraints: tuple[Path, ...]
     targets: tuple[Target, ...]
     """In the order in which they were written; no two alike."""
+    changes: Mapping[str, Change]
+    """By the name of the target; others have none."""
     index: Index
     resolver: str
     """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
@@ -140,7 +153,8 @@ def read_spec(path: Path) -> Spec:
         requirements=inline,
         pyprojects=pyprojects,
         constraints=tuple(written.get("constraints", ())),
-        targets=tuple(written["targets"]),
+        targets=tuple(target for target, _ in written["targets"]),
+        changes={target.name: change for target, change in written["targets"] if change is not None},
         index=written.get("index") or Index(),
         resolver=written.get("resolver") or UV,
         key=written.get("sign"),
@@ -272,26 +286,45 @@ def _constraints(page: Page, node: yaml.Node) -> list[Path]:
     return [page.file(item, where, text) for item, where, text in page.strings(node, "constraints")]
 
 
-def _targets(page: Page, node: yaml.Node) -> list[Target]:
-    """The targets, each once."""
-    found: dict[str, tuple[Target, int]] = {}
-    for item, where, text in page.strings(node, "targets"):
-        target = _target(page, item, where, text)
+def _targets(page: Page, node: yaml.Node) -> list[tuple[Target, Change | None]]:
+    """The targets, each once, with what is asked for on them alone."""
+    found: dict[str, tuple[Target, Change | None, int]] = {}
+    for item, where in page.items(node, "targets"):
+        target, change = _changed_target(page, item, where) if isinstance(item, yaml.MappingNode) else (_target(page, item, where), None)
         if target is None:
             continue
         if target.name in found:
             page.problem(
-                item, f"{where}: {target.name} stands here again, it was already given in line {found[target.name][1]}: keep one of them"
+                item, f"{where}: {target.name} stands here again, it was already given in line {found[target.name][2]}: keep one of them"
             )
         else:
-            found[target.name] = (target, item.start_mark.line + 1)
+            found[target.name] = (target, change, item.start_mark.line + 1)
     if isinstance(node, yaml.SequenceNode) and not node.value:
         page.problem(node, f"targets: must not be empty: add '{REQUIRED_KEYS['targets']}'")
-    return [target for target, _ in found.values()]
+    return [(target, change) for target, change, _ in found.values()]
 
 
-def _target(page: Page, node: yaml.Node, where: str, text: str) -> Target | None:
+def _changed_target(page: Page, node: yaml.Node, where: str) -> tuple[Target | None, Change]:
+    """A target on which something else is asked for."""
+    values = page.mapping(node, where, TARGET_KEYS, {"target": "target: cp312-win_amd64"})
+    target = _target(page, values["target"], f"{where}.target") if "target" in values else None
+    texts = page.strings(values["add"], f"{where}.add") if "add" in values else ()
+    added = [_inline(page, item, address, text) for item, address, text in texts]
+    excluded = [_project(page, *each) for each in page.strings(values["exclude"], f"{where}.exclude")] if "exclude" in values else []
+    return target, Change(add=tuple(one for one in added if one is not None), exclude=frozenset(excluded))
+
+
+def _project(page: Page, node: yaml.Node, where: str, text: str) -> NormalizedName:
+    if not _PROJECT.fullmatch(text):
+        page.problem(node, f"{where}: {text!r} is not the name of a project: right would be 'uvloop', without a version")
+    return canonicalize_name(text)
+
+
+def _target(page: Page, node: yaml.Node, where: str) -> Target | None:
     """A target by its name, or a host that was probed by its file."""
+    text = page.string(node, where)
+    if text is None:
+        return None
     try:
         if text.endswith(".json"):
             path = page.file(node, where, text)

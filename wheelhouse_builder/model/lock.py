@@ -23,6 +23,6 @@ class Lock:
     bootstrap: tuple[LockedWheel, ...]
     """pip for the target's Python and, before Python 3.14, a zstd decoder: carried to install the others."""
     requirements: tuple[Requirement, ...] = ()
-    """What was asked for, all targets' together: with the extras and markers that a lock no longer shows."""
+    """What was asked for on this target: with the extras and markers that a lock no longer shows."""
     inputs: str = ""
     """Digest of everything that the answer rests on; empty for a lock that another tool wrote."""

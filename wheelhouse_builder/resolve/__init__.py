@@ -112,7 +112,7 @@ class _Work:
     def _made(self, target: Target) -> Lock | Unsolved:
         _refuse_what_cannot_be(self.requirements, target)
         question, engine = self._question(target), self._engine(target)
-        answer = solve(question, engine, self.shelf, bounds=self._bounds())
+        answer = solve(question, engine, self.shelf, bounds=self._bounds(target))
         if isinstance(answer, Unsolved):
             return answer
         _refuse_other_bytes(self.requirements, target, answer.choice)
@@ -121,7 +121,7 @@ class _Work:
             pylock=answer.pylock,
             wheels=answer.choice.wheels,
             bootstrap=bootstrap(question, answer.choice.wheels, engine, self.shelf),
-            requirements=tuple(line.requirement for line in self.requirements.requirements),
+            requirements=tuple(line.requirement for line in self.requirements.asked_of(target)),
             inputs=self.requirements.digest(target),
         )
 
@@ -131,7 +131,7 @@ class _Work:
     def _question(self, target: Target) -> Question:
         return Question(
             target=target,
-            requirements=tuple(map(str, self.requirements.requirements)),
+            requirements=tuple(map(str, self.requirements.asked_of(target))),
             constraints=tuple(map(str, self.requirements.constraints)),
             index=self.requirements.index,
             preferred=self._preferred(target),
@@ -141,15 +141,15 @@ class _Work:
         lock = self.previous.get(target.name)
         return lock.pylock if lock is not None else None
 
-    def _bounds(self) -> tuple[Requirement, ...]:
-        return tuple(line.requirement for line in (*self.requirements.requirements, *self.requirements.constraints))
+    def _bounds(self, target: Target) -> tuple[Requirement, ...]:
+        return tuple(line.requirement for line in (*self.requirements.asked_of(target), *self.requirements.constraints))
 
 
 def _refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
     """Raise ResolutionError for markers that nobody can decide here, and for projects that are not made for this Python."""
     problems = [
         f"{target}: {line.where}: {line.requirement} hangs on a marker that only the host can tell"
-        for line in (*requirements.requirements, *requirements.constraints)
+        for line in (*requirements.asked_of(target), *requirements.constraints)
         if holds(line.requirement.marker, target) is None
     ]
     python = target.environment["python_full_version"]
@@ -164,7 +164,7 @@ def _refuse_other_bytes(requirements: Requirements, target: Target, choice: Choi
     chosen = {wheel.project: wheel for wheel in choice.wheels}
     problems = [
         f"{target}: {line.where}: none of the hashes of {line.requirement} is that of {wheel.filename}, sha256:{wheel.sha256}"
-        for line in (*requirements.requirements, *requirements.constraints)
+        for line in (*requirements.asked_of(target), *requirements.constraints)
         if line.hashes and (wheel := chosen.get(canonicalize_name(line.requirement.name))) and f"sha256:{wheel.sha256}" not in line.hashes
     ]
     if problems:

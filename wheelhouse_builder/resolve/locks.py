@@ -5,6 +5,8 @@ What PEP 751 has no place for stands under ``[tool.wheelhouse]``: the digest of 
 
 from __future__ import annotations
 
+import os
+import secrets
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,8 +34,17 @@ def lock_filename(target: Target) -> str:
 
 
 def write_lock(lock: Lock, path: Path) -> None:
-    """Write ``lock`` to ``path``."""
-    path.write_text(HEADER.format(target=lock.target) + tomli_w.dumps(_to_dict(lock)), encoding="utf-8", newline="\n")
+    """Write ``lock`` to ``path``, in one step: whoever reads meanwhile, and whatever interrupts, finds the old one or the new one."""
+    text = HEADER.format(target=lock.target) + tomli_w.dumps(_to_dict(lock))
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_lock(path: Path, target: Target) -> Lock:

@@ -106,7 +106,7 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
     refused = [f"{project}!={version}" for project, version in sorted(question.refused)]
     files: dict[str, Iterable[str]] = {
         REQUIREMENTS: _asked(question),
-        CONSTRAINTS: [*question.constraints, *refused],
+        CONSTRAINTS: [*map(_bare, question.constraints), *refused],
         ANSWER: _pins(question.preferred),
     }
     for name, lines in files.items():
@@ -130,7 +130,10 @@ def _index(index: Index) -> dict[str, str | None]:
 
 
 def _asked(question: Question) -> Iterator[str]:
-    """The requirements, without what is excluded, and with the overrides in place of what they override."""
+    """The requirements, without what is excluded, with the overrides in place of what they override.
+
+    And without hashes, which make pip ask for those of everything; the wheels that we choose are held against them.
+    """
     overrides: dict[NormalizedName, list[str]] = {}
     for text in question.overrides:
         overrides.setdefault(_project(text), []).append(text)
@@ -139,11 +142,15 @@ def _asked(question: Question) -> Iterator[str]:
         if project in overrides:
             yield from overrides.pop(project)
         elif project not in question.excluded:
-            yield text
+            yield _bare(text)
 
 
 def _project(line: str) -> NormalizedName:
-    return canonicalize_name(Requirement(line.partition(" --hash=")[0]).name)
+    return canonicalize_name(Requirement(_bare(line)).name)
+
+
+def _bare(line: str) -> str:
+    return line.partition(" --hash=")[0]
 
 
 def _pins(preferred: Pylock | None) -> Iterator[str]:

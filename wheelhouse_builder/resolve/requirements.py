@@ -6,21 +6,31 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from packaging.dependency_groups import DependencyGroupResolver
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.spec import UV, Index, Pyproject, Spec
+from wheelhouse_builder.spec import UV, Change, Index, Pyproject, Spec
 
 HINT = "mend the lines named above; indexes, credentials and targets belong in wheelhouse.yaml"
+_ONLY_WHEELS = "nothing is built here, a bundle is made of wheels that were published"
+_IN_THE_SPEC = "indexes stand in wheelhouse.yaml, under index"
+_REFUSED_OPTIONS = {
+    **dict.fromkeys(("-e", "--editable"), f"a project in a folder or a repository would have to be built; {_ONLY_WHEELS}"),
+    "--no-binary": f"it asks for a source distribution, which would have to be built; {_ONLY_WHEELS}",
+    "--pre": "pre-releases are asked for by project, as 'fastapi>=1.0a0' does",
+    **dict.fromkeys(("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links"), _IN_THE_SPEC),
+}
+"""Options of requirements files that are understood and cannot be had, and why."""
 HARMLESS_OPTIONS = ("--only-binary", "--prefer-binary", "--require-hashes")
 """Options of requirements files that ask for what is done anyway."""
 
@@ -33,10 +43,18 @@ class Line:
     where: str
     """``requirements.in:3``."""
     hashes: tuple[str, ...] = ()
-    """``sha256:…``, where the line insists on them."""
+    """``sha256:…``, where the line insists on them, or its URL does."""
 
     def __str__(self) -> str:
         return " ".join([str(self.requirement), *(f"--hash={digest}" for digest in self.hashes)])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Special:
+    """What one target is asked for in another way than the others."""
+
+    added: tuple[Line, ...] = ()
+    excluded: frozenset[NormalizedName] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +67,8 @@ class Requirements:
     """What the projects themselves say, all together."""
     index: Index = field(default_factory=Index)
     resolver: str = UV
+    special: Mapping[str, Special] = field(default_factory=dict)
+    """By the name of the target."""
 
     @classmethod
     def of(cls, spec: Spec) -> Requirements:
@@ -65,7 +85,8 @@ class Requirements:
             reader.read_pyproject(pyproject)
         for path in spec.constraints:
             reader.read_file(path, reader.constraints)
-        return replace(reader.finish(spec.index), resolver=spec.resolver)
+        special = {name: reader.take_change(change, f"{spec.path.name}: {name}") for name, change in spec.changes.items()}
+        return replace(reader.finish(spec.index), resolver=spec.resolver, special=special)
 
     @classmethod
     def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
@@ -87,10 +108,16 @@ class Requirements:
             reader.take(text, "constraint", reader.constraints)
         return reader.finish(index or Index())
 
+    def asked_of(self, target: Target) -> tuple[Line, ...]:
+        """The requirements as ``target`` is asked for them."""
+        special = self.special.get(target.name, Special())
+        kept = (line for line in self.requirements if canonicalize_name(line.requirement.name) not in special.excluded)
+        return (*kept, *special.added)
+
     def digest(self, target: Target) -> str:
         """Return the identity of the question for ``target``: while it stays the same, so may the answer."""
         question = {
-            "requirements": sorted(map(str, self.requirements)),
+            "requirements": sorted(map(str, self.asked_of(target))),
             "constraints": sorted(map(str, self.constraints)),
             "requires-python": str(self.requires_python),
             "index": self.index.url,
@@ -118,10 +145,20 @@ class _Reader:
             requirements=tuple(self.requirements), constraints=tuple(self.constraints), requires_python=self.requires_python, index=index
         )
 
+    def take_change(self, change: Change, where: str) -> Special:
+        """Read what one target is asked for in another way; call it when all requirements are read."""
+        known = {canonicalize_name(line.requirement.name) for line in self.requirements}
+        self.problems += [f"{where}: exclude: no requirement names {project}" for project in sorted(change.exclude - known)]
+        added: list[Line] = []
+        for requirement in change.add:
+            self.take(str(requirement), where, added)
+        return Special(added=tuple(added), excluded=change.exclude)
+
     def read_file(self, path: Path, into: list[Line], *, above: tuple[Path, ...] = ()) -> None:
         """Read a requirements or constraints file and those that it includes."""
         if path.resolve() in above:
-            self.problems.append(f"{path.name}: includes itself, by way of {', '.join(file.name for file in above)}")
+            circle = above[above.index(path.resolve()) :]
+            self.problems.append(f"{' → '.join(file.name for file in (*circle, path))}: these files include each other in a circle")
             return
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -141,12 +178,14 @@ class _Reader:
         try:
             requirement = Requirement(body)
         except InvalidRequirement as error:
-            self.problems.append(f"{where}: {body!r} is not a requirement: {str(error).splitlines()[0]}")
+            self.problems.append(f"{where}: {_why_not(body) or f'{body!r} is not a requirement: {str(error).splitlines()[0]}'}")
             return
-        if requirement.url and not requirement.url.partition("#")[0].endswith(".whl"):
-            self.problems.append(f"{where}: {requirement.name} would have to be built from {requirement.url}; name a release or a wheel")
+        if requirement.url and (problem := _url_problem(requirement.url)):
+            self.problems.append(f"{where}: {requirement.name}: {problem}")
         else:
-            into.append(Line(requirement=requirement, where=where, hashes=tuple(option.strip() for option in options)))
+            fragment = re.search(r"#.*\bsha256=([0-9a-fA-F]{64})", requirement.url or "")
+            hashes = [option.strip() for option in options] + ([f"sha256:{fragment[1].lower()}"] if fragment else [])
+            into.append(Line(requirement=requirement, where=where, hashes=tuple(hashes)))
 
     def read_pyproject(self, wanted: Pyproject) -> None:
         """Read a project's dependencies, with those of the wanted extras and dependency groups."""
@@ -167,7 +206,31 @@ class _Reader:
             included = path.parent / match[2].strip()
             self.read_file(included, self.constraints if "c" in match[1][:3] else into, above=above)
         elif not line.startswith(HARMLESS_OPTIONS):
-            self.problems.append(f"{where}: the option {line.split(maxsplit=1)[0].partition('=')[0]} is not understood here")
+            option = re.split(r"[\s=]", line, maxsplit=1)[0]
+            self.problems.append(f"{where}: {_REFUSED_OPTIONS.get(option, f'the option {option} is not understood here')}: {line}")
+
+
+def _url_problem(url: str) -> str | None:
+    """Why a requirement cannot be had from ``url``."""
+    place = url.partition("#")[0]
+    if re.match(r"(git|hg|svn|bzr)\+", place):
+        return f"{place} is a repository, so it would have to be built; {_ONLY_WHEELS}"
+    if not place.endswith(".whl"):
+        return f"{place} is not a wheel, so it would have to be built; {_ONLY_WHEELS}"
+    if urlsplit(place).scheme not in {"https", "http", "file"}:
+        return f"{place} is not a URL of https, http or file"
+    return None
+
+
+def _why_not(text: str) -> str | None:
+    """What a line is that is no requirement of PEP 508, where that can be said."""
+    if re.match(r"(git|hg|svn|bzr)\+", text):
+        return f"{text} is a repository, so it would have to be built; {_ONLY_WHEELS}"
+    if text.endswith(".whl"):
+        return f"{text} is the path of a wheel: write it as 'project @ file:///…/{text.replace(chr(92), '/').rpartition('/')[2]}'"
+    if text.startswith((".", "/", "~", "file:", "https:", "http:")):
+        return f"{text} is a project or a source distribution, so it would have to be built; {_ONLY_WHEELS}"
+    return None
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

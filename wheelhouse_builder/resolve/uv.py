@@ -149,11 +149,19 @@ def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
 
 
 def _read_answer(text: str) -> Pylock:
-    """Read uv's lock, without credentials that an index may have put into its URLs."""
+    """Read uv's lock, without credentials that an index may have put into its URLs; a wheel in a folder has a file: URL as others have."""
     try:
-        return Pylock.from_dict(_without_credentials(tomllib.loads(text)))
+        return Pylock.from_dict(_with_file_urls(_without_credentials(tomllib.loads(text))))
     except (tomllib.TOMLDecodeError, PylockValidationError) as error:
         raise EnvironmentFailure(f"uv wrote a lock that cannot be read: {error}", hint="pip install --upgrade uv") from error
+
+
+def _with_file_urls(document: dict[str, Any]) -> dict[str, Any]:
+    for package in document.get("packages", ()):
+        for file in (package.get("archive", {}), *package.get("wheels", ())):
+            if "path" in file:
+                file["url"] = Path(file.pop("path")).as_uri()
+    return document
 
 
 def _without_credentials(value: Any) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.requirements import Requirements, _Reader
-from wheelhouse_builder.spec import Index, Pyproject
+from wheelhouse_builder.spec import Index, Pyproject, read_spec
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -62,13 +62,13 @@ def test_every_line_that_is_not_understood_is_reported_at_once(tmp_path: Path) -
     assert "--index-url" in problems[2]
     assert "built" in problems[3]
     assert "absent.txt" in problems[4]
-    assert "includes itself" in problems[5]
+    assert "main.txt → main.txt" in problems[5]
     assert len(problems) == 6
 
 
 def test_two_files_that_include_each_other_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, a__txt="-r b.txt\n", b__txt="-r a.txt\n")
-    with pytest.raises(SpecError, match=r"a\.txt: includes itself, by way of a\.txt, b\.txt"):
+    with pytest.raises(SpecError, match=r"a\.txt → b\.txt → a\.txt: .* in a circle"):
         Requirements.from_files(tmp_path / "a.txt")
 
 
@@ -132,3 +132,64 @@ def test_the_digest_changes_with_everything_that_the_answer_rests_on() -> None:
     ]
     assert same.digest(linux) == Requirements.from_texts("b >1", "a").digest(linux)
     assert len({same.digest(linux), same.digest(windows), *(other.digest(linux) for other in others)}) == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("--no-binary demo", "nothing is built here"),
+        ("--no-binary=demo", "nothing is built here"),
+        ("-e ../demo", "nothing is built here"),
+        ("git+https://example.org/demo.git@main", "a repository"),
+        ("demo @ git+ssh://git@example.org/demo.git", "a repository"),
+        ("demo @ https://example.org/demo-1.0.tar.gz", "not a wheel"),
+        ("./demo", "would have to be built"),
+        ("wheels/demo-1.0-py3-none-any.whl", "project @ file:///"),
+        ("--pre", "by project"),
+        ("--find-links wheels", "wheelhouse.yaml"),
+    ],
+)
+def test_what_would_have_to_be_built_or_stands_elsewhere_is_refused_with_the_reason(tmp_path: Path, line: str, reason: str) -> None:
+    write(tmp_path, main__txt=f"{line}\n")
+    with pytest.raises(SpecError) as caught:
+        Requirements.from_files(tmp_path / "main.txt")
+    (problem,) = caught.value.problems
+    assert problem.startswith("main.txt:1: ")
+    assert reason in problem
+    assert "demo" in problem or line.startswith(("--pre", "--find"))
+
+
+def test_a_constraints_file_that_comes_back_to_itself_is_a_circle_too(tmp_path: Path) -> None:
+    write(tmp_path, main__txt="-c a.txt\n", a__txt="-c b.txt\n", b__txt="-c a.txt\n")
+    with pytest.raises(SpecError, match=r"a\.txt → b\.txt → a\.txt"):
+        Requirements.from_files(tmp_path / "main.txt")
+
+
+def test_a_target_can_be_asked_for_more_and_for_less_than_the_others(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        main__in="uvloop\napp\n",
+        wheelhouse__yaml="""
+bundle: demo
+version: "1"
+requirements: [main.in]
+targets:
+  - cp312-manylinux_2_28_x86_64
+  - {target: cp312-win_amd64, add: ["pywin32>=300"], exclude: [UVloop]}
+""",
+    )
+    spec = read_spec(tmp_path / "wheelhouse.yaml")
+    requirements = Requirements.of(spec)
+    assert [[str(line) for line in requirements.asked_of(target)] for target in spec.targets] == [
+        ["uvloop", "app"],
+        ["app", "pywin32>=300"],
+    ]
+    plain = Requirements.from_files(tmp_path / "main.in", index=spec.index)
+    assert [requirements.digest(target) == plain.digest(target) for target in spec.targets] == [True, False]
+
+
+def test_excluding_what_nobody_asks_for_is_a_mistake(tmp_path: Path) -> None:
+    targets = "targets: [{target: cp312-win_amd64, exclude: [uvlop]}]"
+    write(tmp_path, main__in="uvloop\n", wheelhouse__yaml=f'bundle: demo\nversion: "1"\nrequirements: [main.in]\n{targets}\n')
+    with pytest.raises(SpecError, match="no requirement names uvlop"):
+        Requirements.of(read_spec(tmp_path / "wheelhouse.yaml"))

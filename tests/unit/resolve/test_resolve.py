@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.rehearse import rehearse
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import Requirements, read_lock, resolve, write_lock
-from wheelhouse_builder.spec import Index
+from wheelhouse_builder.spec import RESOLVERS, Index
 
 LINUX, WINDOWS, MACOS = "cp312-manylinux_2_28_x86_64", "cp312-win_amd64", "cp312-macosx_14_0_arm64"
 
@@ -174,6 +176,26 @@ def test_a_wheel_can_be_named_by_its_url_and_must_fit(world: World) -> None:
     assert names(lock) == [wheel.name, "dep-1.0-py3-none-any.whl"]
     with pytest.raises((ResolutionError, NoWheelError), match="app"):
         world.lock(world.requirements(text), LINUX)
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_a_wheel_in_a_folder_is_the_one_that_its_digest_names(world: World, tmp_path: Path, resolver: str) -> None:
+    wheel = make_wheel(tmp_path / "elsewhere", "app", "1.0", requires=["dep"])
+    make_wheel(world.wheels, "dep", "1.0")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (lock,) = world.lock(replace(world.requirements(f"app @ {wheel.as_uri()}#sha256={digest}"), resolver=resolver), LINUX)
+    assert (names(lock), lock.wheels[0].url, lock.wheels[0].sha256) == ([wheel.name, "dep-1.0-py3-none-any.whl"], wheel.as_uri(), digest)
+    with pytest.raises(ResolutionError, match="app"):
+        world.lock(replace(world.requirements(f"app @ {wheel.as_uri()}#sha256={'0' * 64}"), resolver=resolver), LINUX)
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_a_pre_release_is_taken_where_a_requirement_names_one_and_nowhere_else(world: World, resolver: str) -> None:
+    for project in ("app", "other"):
+        make_wheel(world.wheels, project, "1.0")
+        make_wheel(world.wheels, project, "2.0b1")
+    (lock,) = world.lock(replace(world.requirements("app>=2.0a0", "other"), resolver=resolver), LINUX)
+    assert names(lock) == ["app-2.0b1-py3-none-any.whl", "other-1.0-py3-none-any.whl"]
 
 
 def test_nothing_is_built(world: World) -> None:
