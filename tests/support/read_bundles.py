@@ -13,7 +13,7 @@ def main(directory: str, trust: str, *paths: str) -> None:
     sys.path.insert(0, directory)
     bundle = importlib.import_module("wheelhouse_runtime.bundle")
     errors = importlib.import_module("wheelhouse_runtime.errors")
-    signers = importlib.import_module("wheelhouse_runtime.trust").read_allowed_signers(trust)
+    signers = importlib.import_module("wheelhouse_runtime.policy").read_trust(trust)
     found: Any = []
     for path in paths:
         try:

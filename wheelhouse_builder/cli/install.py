@@ -8,12 +8,26 @@ from typing import Annotated
 import typer
 
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, TargetName, Trust, Verbose
+from wheelhouse_builder.cli.options import (
+    AllowRollback,
+    AsJson,
+    BundlePath,
+    Exact,
+    Quiet,
+    State,
+    TargetName,
+    Trust,
+    Verbose,
+    Volumes,
+    given,
+    paths,
+)
 from wheelhouse_builder.runtime.commands import run_install
 
 EXAMPLES = """
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --trust allowed_signers
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --trust allowed_signers --target cp312-manylinux_2_28_x86_64
+wheelhouse install acme-web-2026.11.whb --venv /opt/acme --allow-rollback "2026.12 breaks the reports"
 """
 
 
@@ -21,7 +35,11 @@ def command(
     file: BundlePath,
     *,
     venv: Annotated[Path, typer.Option(metavar="DIR", help="The environment to make; must not exist, or be empty.")],
-    trust: Trust,
+    trust: Trust = None,
+    state: State = None,
+    allow_rollback: AllowRollback = "",
+    volumes: Volumes = None,
+    exact: Exact = False,
     target: TargetName = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -32,4 +50,16 @@ def command(
     It is verified first. No network is used, and when it fails there is no environment.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    console.report(run_install(str(file), str(venv), str(trust), target=target, progress=console))
+    console.report(
+        run_install(
+            str(file),
+            str(venv),
+            given(trust),
+            state=given(state),
+            allow_rollback=allow_rollback,
+            volumes=paths(volumes),
+            exact=exact,
+            target=target,
+            progress=console,
+        )
+    )

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wheelhouse_builder.runtime.memory import default_path
+from wheelhouse_builder.runtime.policy import default_place
 from wheelhouse_builder.spec import FILE_NAME
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, also for an error.")]
@@ -15,9 +17,32 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell on standard error of each step and how long it took.")]
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, or the folder it lies in.", show_default=True)]
-BundlePath = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle.")]
+BundlePath = Annotated[Path, typer.Argument(metavar="FILE", help="The bundle, one of its volumes, or the directory that holds them.")]
+Volumes = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="PATH", help="Where other volumes of the bundle lie: a file, or a directory. May be repeated."),
+]
 Trust = Annotated[
-    Path, typer.Option(metavar="ALLOWED_SIGNERS", help="The keys that you trust; it came to you by another path than the bundle.")
+    Path | None,
+    typer.Option(
+        metavar="STORE",
+        help="Whom you trust: an allowed_signers file, or a directory with one and a policy.json; it came to you by another path than the "
+        f"bundle. Default: {default_place()}.",
+    ),
+]
+State = Annotated[
+    Path | None, typer.Option(metavar="FILE", help=f"Where this host remembers what was here before. Default: {default_path()}.")
+]
+AllowRollback = Annotated[
+    str,
+    typer.Option(metavar="REASON", help="Take a bundle that is older than one of its channel that was here. Recorded in the state file."),
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Refuse where this Python's zlib cannot make each wheel again byte for byte, instead of writing its content otherwise.",
+    ),
 ]
 SigningKey = Annotated[
     Path | None,
@@ -32,6 +57,16 @@ PassphraseFd = Annotated[
     typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the key's passphrase from file descriptor N, up to a newline."),
 ]
 TargetName = Annotated[str | None, typer.Option(metavar="TARGET", help="For this target; default: the one that fits this Python best.")]
+
+
+def paths(given: list[Path] | None) -> tuple[str, ...]:
+    """The paths of an option that may be repeated, as the reader of bundles takes them."""
+    return tuple(map(str, given or ()))
+
+
+def given(path: Path | None) -> str | None:
+    """A path as the reader of bundles takes it."""
+    return None if path is None else str(path)
 
 
 def spec_at(path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, Trust, Verbose
+from wheelhouse_builder.cli.options import AllowRollback, AsJson, BundlePath, Exact, Quiet, State, Trust, Verbose, Volumes, given, paths
 from wheelhouse_builder.runtime.commands import run_unpack
 
 EXAMPLES = """
@@ -22,7 +22,11 @@ def command(
     file: BundlePath,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; must not exist, or be empty.")],
     *,
-    trust: Trust,
+    trust: Trust = None,
+    state: State = None,
+    allow_rollback: AllowRollback = "",
+    volumes: Volumes = None,
+    exact: Exact = False,
     target: Annotated[
         list[str] | None,
         typer.Option(metavar="TARGET", help="May be repeated; all: every target; default: the one that fits this Python best."),
@@ -36,4 +40,16 @@ def command(
     It is verified first, and when it fails nothing is written. pip and uv install from that directory without a network.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    console.report(run_unpack(str(file), str(directory), str(trust), targets=target or (), progress=console))
+    console.report(
+        run_unpack(
+            str(file),
+            str(directory),
+            given(trust),
+            state=given(state),
+            allow_rollback=allow_rollback,
+            volumes=paths(volumes),
+            exact=exact,
+            targets=target or (),
+            progress=console,
+        )
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, Trust, Verbose
+from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, State, Trust, Verbose, Volumes, given, paths
 from wheelhouse_builder.runtime.commands import run_verify
 
 EXAMPLES = """
@@ -19,7 +19,9 @@ wheelhouse verify acme-web-2026.11.whb --trust allowed_signers --deep
 def command(
     file: BundlePath,
     *,
-    trust: Trust,
+    trust: Trust = None,
+    state: State = None,
+    volumes: Volumes = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also rebuild and check each wheel, in the temporary directory.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -30,4 +32,4 @@ def command(
     A check that cannot be made has failed.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    console.report(run_verify(str(file), str(trust), deep=deep, progress=console))
+    console.report(run_verify(str(file), given(trust), state=given(state), volumes=paths(volumes), deep=deep, progress=console))

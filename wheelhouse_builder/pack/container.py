@@ -19,6 +19,7 @@ from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime import bundle, sshsig
 from wheelhouse_builder.runtime.control import encode_control
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, DECODERS_MEMBER, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
+from wheelhouse_builder.runtime.policy import Policy, Trust
 from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
 
 _RUNTIME_PACKAGE = "wheelhouse_builder.runtime"
@@ -71,7 +72,9 @@ def seal(out: BinaryIO, control: Mapping[str, bytes], decoders: bytes | None = N
 def prove(path: Path, public_keys: Iterable[bytes]) -> bundle.VerifiedBundle:
     """Verify the finished file as the far side will, with ``public_keys``, of those who signed it, as the only ones trusted."""
     own = tuple(AllowedSigner("the packer", each, None, None, None) for each in public_keys)
-    return bundle.verify(str(path), AllowedSigners("the packer's own keys", own))
+    audience = bundle.open_bundle(str(path)).manifest.policy.audience
+    trust = Trust(AllowedSigners("the packer's own keys", own), Policy(audience=audience[0] if audience else None))
+    return bundle.verify(str(path), trust)
 
 
 def publish(draft: Path, output: Path) -> None:

@@ -25,10 +25,12 @@ from .layout import (
     SKIPPABLE_MAGIC,
 )
 from .manifest import Manifest, content_digest, parse_manifest
+from .memory import Memory
+from .policy import Trust
 from .progress import NoProgress, Progress
 from .source import Source
 from .sshsig import Sshsig
-from .trust import AllowedSigners, Signer
+from .trust import Signer
 from .volumes import open_source
 
 _SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
@@ -102,9 +104,10 @@ class VerifiedBundle:
 
 def verify(
     path: str,
-    signers: AllowedSigners,
+    trust: Trust,
     progress: Optional[Progress] = None,
     *,
+    memory: Optional[Memory] = None,
     volumes: Sequence[str] = (),
     payload: bool = True,
     now: Optional[float] = None,
@@ -112,22 +115,28 @@ def verify(
     """The bundle at ``path``, after these checks (FORMAT.md, section 8), in this order.
 
     1. The file is opened once; end record, skippable header and control part agree; every length is capped before it is read.
-    2. Signatures over the exact manifest bytes: a trusted key, the right namespace, an allowed algorithm.
+    2. Signatures over the exact manifest bytes: enough trusted people, the right namespace, allowed algorithms, no revoked key.
     3. The manifest parses strictly; its version is known; the control part's files are those that it names.
-    4. Policy: version 1 carries none; the number is kept.
+    4. Policy: channel, audience, not-after; the sequence is not lower than what ``memory`` has seen.
     5. The payload's size is the sum of the frames; nothing stands between or after.
     6. The digest of each chunk, before it is decompressed. With ``payload=False`` the reader makes this check as it goes:
        :meth:`VerifiedBundle.chunks` yields nothing unchecked.
 
     ``volumes`` are further places where volumes lie: see :func:`~volumes.open_source`.
+    ``memory`` is what this host has seen before; None: nothing.
     ``now`` is the time at which trust must hold, in seconds since 1970; by default this host's clock.
-    Raises BundleRefused, SignatureRefused, or EnvironmentFailure when the file cannot be opened or read.
+    Raises BundleRefused, SignatureRefused, KeyFailure when the trust store is older than one that this host has used, or EnvironmentFailure
+    when the file cannot be opened or read.
     """
+    moment = time.time() if now is None else now
+    if memory is not None:
+        memory.require_current_policy(trust.policy)
+        moment = memory.now(moment)
     opened = _open(path, volumes)  # 1
     try:
-        found = _check_signatures(opened.control, signers, time.time() if now is None else now)  # 2
+        found = _check_signatures(opened.control, trust, moment)  # 2
         manifest = _read_manifest(opened.control)  # 3
-        # 4: nothing to ask in version 1
+        _check_policy(manifest, trust, memory, moment)  # 4
         _check_payload_size(manifest, opened)  # 5
         bundle = VerifiedBundle(opened, manifest, found)
         if payload:
@@ -205,8 +214,9 @@ def _no_bundle(path: str, why: str) -> BundleRefused:
 # Check 2: the signatures
 
 
-def _check_signatures(control: Dict[str, bytes], signers: AllowedSigners, now: float) -> Tuple[Signer, ...]:
-    """The trusted signers of the manifest's bytes: all must be good, and one must be there."""
+def _check_signatures(control: Dict[str, bytes], trust: Trust, now: float) -> Tuple[Signer, ...]:
+    """The trusted signers of the manifest's bytes: all must be good, and they must be enough."""
+    signers = trust.signers
     message = _manifest_bytes(control)
     good: List[Signer] = []
     ignored: List[str] = []
@@ -227,6 +237,7 @@ def _check_signatures(control: Dict[str, bytes], signers: AllowedSigners, now: f
             *(ignored or ["It is not signed."]),
             hint="Ask the sender, by another path than the bundle's, for the fingerprint of the key that signs. Trust it only then.",
         )
+    trust.require_enough(good)
     return tuple(good)
 
 
@@ -262,6 +273,19 @@ def _bad_signature(signer: Signer, why: str) -> SignatureRefused:
 
 def _bad_member(why: str) -> SignatureRefused:
     return SignatureRefused("{}.".format(why[0].upper() + why[1:]), hint=_SAYS_NOTHING)
+
+
+# Check 4: the policy
+
+
+def _check_policy(manifest: Manifest, trust: Trust, memory: Optional[Memory], now: float) -> None:
+    problems = trust.terms_problems(manifest, now)
+    if problems:
+        raise BundleRefused(
+            *problems, hint="Is it the right bundle, and are this host's trust store and clock right? Ask its sender for a newer one."
+        )
+    if memory is not None:
+        memory.require_current(manifest, content_digest(manifest.document))
 
 
 # Checks 3, 5 and 6: the manifest, and that the file is what it names

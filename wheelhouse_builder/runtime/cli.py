@@ -14,15 +14,19 @@ from typing import Any, Dict, List, NoReturn, Optional, Sequence, TextIO
 
 from . import commands
 from .errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
+from .memory import default_path
+from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
 
 _EXAMPLES = """examples:
   python3 {name} inspect
   python3 {name} verify --trust allowed_signers
   python3 {name} verify --trust allowed_signers --deep
+  python3 {name} verify --trust allowed_signers --volumes /media/second
   python3 {name} unpack /srv/wheelhouse --trust allowed_signers
   python3 {name} unpack /srv/wheelhouse --trust allowed_signers --target all
   python3 {name} install --venv /opt/app --trust allowed_signers
+  python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
 An allowed_signers file says whom you trust. It must reach you by another path than the bundle.
 Exit codes: 0 done, 2 usage, 9 this host, 10 key or trust file, 11 bundle refused, 12 signature refused,
@@ -80,20 +84,25 @@ def _run(argv: Sequence[str], bundle: str) -> int:
     return 0
 
 
-def _run_inspect(_options: argparse.Namespace, bundle: str, _told: Progress) -> commands.Report:
-    return commands.run_inspect(bundle)
+def _run_inspect(options: argparse.Namespace, bundle: str, _told: Progress) -> commands.Report:
+    return commands.run_inspect(bundle, volumes=options.volumes)
 
 
 def _run_verify(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
-    return commands.run_verify(bundle, options.trust, deep=options.deep, progress=progress)
+    return commands.run_verify(bundle, options.trust, state=options.state, volumes=options.volumes, deep=options.deep, progress=progress)
 
 
 def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
-    return commands.run_unpack(bundle, options.directory, options.trust, targets=options.target, progress=progress)
+    return commands.run_unpack(bundle, options.directory, options.trust, targets=options.target, progress=progress, **_given(options))
 
 
 def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
-    return commands.run_install(bundle, options.venv, options.trust, target=options.target, progress=progress)
+    return commands.run_install(bundle, options.venv, options.trust, target=options.target, progress=progress, **_given(options))
+
+
+def _given(options: argparse.Namespace) -> Dict[str, Any]:
+    """What unpack and install have in common."""
+    return {"state": options.state, "allow_rollback": options.allow_rollback, "volumes": options.volumes, "exact": options.exact}
 
 
 # Options
@@ -119,6 +128,13 @@ def _parser(name: str) -> _Parser:
         added.set_defaults(run=run)
         added.add_argument("--json", action="store_true", help="print one JSON document on standard output, errors too")
         added.add_argument("--quiet", action="store_true", help="print nothing but errors")
+        added.add_argument(
+            "--volumes",
+            metavar="PATH",
+            action="append",
+            default=[],
+            help="where other volumes of this bundle lie, if not beside it: a file, or a directory; may be given several times",
+        )
         return added
 
     add("inspect", "Show what the bundle says of itself; verifies nothing.", _run_inspect)
@@ -127,6 +143,8 @@ def _parser(name: str) -> _Parser:
     verify.add_argument("--deep", action="store_true", help="also rebuild and check each wheel, in the temporary directory")
     unpack = add("unpack", "Write the wheels and the locks to a directory.", _run_unpack)
     _add_trust(unpack)
+    _add_rollback(unpack)
+    _add_exact(unpack)
     unpack.add_argument("directory", metavar="DIR", help="must not exist, or be empty")
     unpack.add_argument(
         "--target",
@@ -137,6 +155,8 @@ def _parser(name: str) -> _Parser:
     )
     install = add("install", "Make a virtual environment and install into it.", _run_install)
     _add_trust(install)
+    _add_rollback(install)
+    _add_exact(install)
     install.add_argument("--venv", metavar="DIR", required=True, help="must not exist, or be empty")
     install.add_argument("--target", metavar="TARGET", help="default: the one that fits this Python best")
     return parser
@@ -154,9 +174,26 @@ def _new_parser(subparsers: Any, name: str, description: str, epilog: str) -> _P
 def _add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
-        metavar="ALLOWED_SIGNERS",
-        required=True,
-        help="whom you trust: an OpenSSH allowed_signers file that came by another path",
+        metavar="STORE",
+        help="whom you trust: an OpenSSH allowed_signers file, or a directory with one and a policy.json, that came by another path; "
+        "default: %s" % default_place().replace("%", "%%"),
+    )
+    parser.add_argument(
+        "--state", metavar="FILE", help="where this host remembers what was here before; default: %s" % default_path().replace("%", "%%")
+    )
+
+
+def _add_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-rollback", metavar="REASON", default="", help="take a bundle that is older than one of its channel that was here; recorded"
+    )
+
+
+def _add_exact(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="refuse where this Python's zlib cannot make each wheel again byte for byte, instead of writing the same content otherwise",
     )
 
 

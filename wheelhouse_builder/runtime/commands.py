@@ -13,18 +13,20 @@ from .host import choose_target, choose_targets, this_host
 from .install import install
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import Manifest
+from .memory import read_memory, remembering
+from .policy import read_trust
 from .progress import Progress
+from .source import Source
 from .staging import staging
-from .trust import read_allowed_signers
 from .unpack import extract, unpack
 
 Report = Dict[str, Any]
 
 CHECKS = {
     1: "the file is built like a bundle",
-    2: "a trusted key signed the manifest",
+    2: "enough trusted keys signed the manifest",
     3: "the manifest is well-formed and names what reads it",
-    4: "policy: this version of the format carries none",
+    4: "channel, audience, sequence and not-after are acceptable here",
     5: "the payload has the signed size",
     6: "each chunk of the payload has the signed digest",
     7: "each wheel and each other file has the signed size and digest",
@@ -39,11 +41,14 @@ SELF_VOUCHING = (
 )
 
 
-def run_inspect(path: str) -> Report:
-    """What the bundle at ``path`` says of itself; nothing is verified. Raises what ``open_bundle`` raises."""
-    bundle = open_bundle(path)
+def run_inspect(path: str, *, volumes: Sequence[str] = ()) -> Report:
+    """What the bundle at ``path`` says of itself; nothing is verified. Raises what ``open_bundle`` raises.
+
+    ``volumes``, here and below: where further volumes lie, see :func:`~volumes.open_source`.
+    """
+    bundle = open_bundle(path, volumes)
     manifest = bundle.manifest
-    report = _report("inspect", path, bundle.size, bundle.digest, manifest)
+    report = _report("inspect", bundle.file, bundle.digest, manifest)
     report["verified"] = False
     report["signatures"] = list(bundle.claims)
     report["targets"] = [
@@ -70,80 +75,130 @@ def run_inspect(path: str) -> Report:
     return report
 
 
-def run_verify(path: str, trust: str, *, deep: bool = False, progress: Optional[Progress] = None) -> Report:
+def run_verify(
+    path: str,
+    trust: Optional[str],
+    *,
+    state: Optional[str] = None,
+    volumes: Sequence[str] = (),
+    deep: bool = False,
+    progress: Optional[Progress] = None,
+) -> Report:
     """Checks 1 to 6, and with ``deep`` 7 and 8 for every target, in a private directory that goes away again.
 
-    ``trust`` is the path of an allowed_signers file. Raises the errors of the checks.
+    ``trust`` is the path of a trust store, ``state`` that of the state file, which is only read; None: this host's own.
+    Raises the errors of the checks.
     """
-    with verify(path, read_allowed_signers(trust), progress) as bundle:
+    with verify(path, read_trust(trust), progress, memory=read_memory(state), volumes=volumes) as bundle:
         if deep:
             with staging(tempfile.gettempdir()) as scratch:
                 extract(bundle, os.path.join(scratch, "tree"), scratch, bundle.manifest.targets, progress)
         return _verified_report("verify", bundle, 8 if deep else 6)
 
 
-def run_unpack(path: str, directory: str, trust: str, *, targets: Sequence[str] = (), progress: Optional[Progress] = None) -> Report:
+def run_unpack(
+    path: str,
+    directory: str,
+    trust: Optional[str],
+    *,
+    state: Optional[str] = None,
+    allow_rollback: str = "",
+    volumes: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    exact: bool = False,
+    progress: Optional[Progress] = None,
+) -> Report:
     """Unpack the ``targets`` (``all`` for every one; by default the one that fits this host best) to ``directory``.
 
+    ``state`` remembers that the bundle was here; ``allow_rollback`` is the reason for which it may be older than one that was.
+    ``exact``: refuse where this Python's zlib cannot make the signed bytes again; else the report names such wheels as content-identical.
     Raises the errors of the checks, AlreadyThere, EnvironmentFailure; then nothing was written.
     """
-    with verify(path, read_allowed_signers(trust), payload=False) as bundle:
+    store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
+    with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
         chosen = choose_targets(bundle.manifest, this_host(), targets)
-        unpacked = unpack(bundle, directory, chosen, progress)
+        with remembering(memory, bundle.manifest, bundle.digest, store.policy):
+            unpacked = unpack(bundle, directory, chosen, progress, exact=exact)
         report = _verified_report("unpack", bundle, 8 if targets else 9)
     report["directory"] = unpacked.directory
     report["targets"] = list(unpacked.targets)
     report["wheels"] = {"count": unpacked.wheels, "size": unpacked.size}
+    report["content_identical"] = list(unpacked.rewritten)
     return report
 
 
-def run_install(path: str, venv: str, trust: str, *, target: Optional[str] = None, progress: Optional[Progress] = None) -> Report:
+def run_install(
+    path: str,
+    venv: str,
+    trust: Optional[str],
+    *,
+    state: Optional[str] = None,
+    allow_rollback: str = "",
+    volumes: Sequence[str] = (),
+    target: Optional[str] = None,
+    exact: bool = False,
+    progress: Optional[Progress] = None,
+) -> Report:
     """Install ``target`` (by default the one that fits this host best) into the new virtual environment ``venv``.
 
+    ``state``, ``allow_rollback`` and ``exact`` as in :func:`run_unpack`.
     Raises the errors of the checks, AlreadyThere, EnvironmentFailure, InstallError; then there is no environment.
     """
     host = this_host()
-    with verify(path, read_allowed_signers(trust), payload=False) as bundle:
+    store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
+    with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
         chosen = choose_target(bundle.manifest, host, target)
-        installed = install(bundle, venv, chosen, host, progress)
+        with remembering(memory, bundle.manifest, bundle.digest, store.policy):
+            installed = install(bundle, venv, chosen, host, progress, exact=exact)
         report = _verified_report("install", bundle, 9)
     report["venv"] = installed.venv
     report["python"] = installed.python
     report["target"] = installed.target
     report["distributions"] = installed.distributions
     report["pip"] = installed.pip
+    report["content_identical"] = list(installed.rewritten)
     return report
 
 
 def render(report: Report) -> str:
     """A report in words."""
     say = {"inspect": _say_inspect, "verify": _say_verify, "unpack": _say_unpack, "install": _say_install}[report["command"]]
-    return "\n".join(say(report)) + "\n"
+    return "\n".join(say(report) + _excused(report["excused"])) + "\n"
 
 
 # Reports
 
 
-def _report(command: str, path: str, size: int, digest: str, manifest: Manifest) -> Report:
+def _report(command: str, file: Source, digest: str, manifest: Manifest) -> Report:
+    projects = {each.filename: each.project for each in manifest.distributions}
     return {
         "command": command,
         "bundle": {
-            "path": path,
+            "path": file.path,
+            "volumes": file.volumes(),
             "name": manifest.name,
             "version": manifest.version,
             "digest": "sha256:" + digest,
             "as_of": manifest.as_of,
+            "channel": manifest.policy.channel,
+            "sequence": manifest.policy.sequence,
+            "audience": list(manifest.policy.audience),
+            "not_after": manifest.policy.not_after,
             "mode": manifest.mode,
-            "size": size,
+            "size": file.size,
             "targets": [target.name for target in manifest.targets],
             "distributions": len(manifest.distributions),
             "wheels_size": sum(each.size for each in manifest.distributions),
         },
+        "excused": [
+            {"project": projects[each.filename], "filename": each.filename, "reason": each.reason, "problems": list(each.problems)}
+            for each in manifest.excused
+        ],
     }
 
 
 def _verified_report(command: str, bundle: VerifiedBundle, last_check: int) -> Report:
-    report = _report(command, bundle.path, bundle.size, bundle.digest, bundle.manifest)
+    report = _report(command, bundle.file, bundle.digest, bundle.manifest)
     report["verified"] = True
     report["signers"] = [{"principal": each.principal, "fingerprint": each.fingerprint} for each in bundle.signers]
     report["checks"] = [{"number": number, "passed": CHECKS[number]} for number in range(1, last_check + 1)]
@@ -174,14 +229,15 @@ def _say_unpack(report: Report) -> List[str]:
     wheels = report["wheels"]
     lines = ["%s: verified, %d wheels (%s) unpacked." % (_title(report), wheels["count"], _size(wheels["size"])), ""]
     lines += _facts(report, _signed_by(report))
-    lines += ["  %-12s %s" % ("directory", report["directory"]), "", "next"]
+    lines += ["  %-12s %s" % ("directory", report["directory"]), *_rewritten(report["content_identical"]), "", "next"]
     return lines + ["  " + _pip_command(report["directory"], target) for target in report["targets"]]
 
 
 def _say_install(report: Report) -> List[str]:
     lines = ["%s: verified, %d distributions installed." % (_title(report), report["distributions"]), ""]
     lines += _facts(report, _signed_by(report))
-    lines += ["  %-12s %s" % ("target", report["target"]), "  %-12s %s" % ("environment", report["venv"]), "", "next"]
+    lines += ["  %-12s %s" % ("target", report["target"]), "  %-12s %s" % ("environment", report["venv"])]
+    lines += [*_rewritten(report["content_identical"]), "", "next"]
     return [*lines, "  " + report["python"]]
 
 
@@ -194,11 +250,46 @@ def _facts(report: Report, more: Iterable[Sequence[str]]) -> List[str]:
     facts = [
         ("digest", bundle["digest"]),
         *more,
+        *_volumes(bundle["volumes"]),
         ("as of", bundle["as_of"] or "not known"),
+        *_terms(bundle),
         ("size", "%s, of %s of wheels (%s)" % (_size(bundle["size"]), _size(bundle["wheels_size"]), bundle["mode"])),
         ("holds", "%d distributions for %s" % (bundle["distributions"], ", ".join(bundle["targets"]))),
     ]
     return ["  %-12s %s" % (name, value) for name, value in facts]
+
+
+def _volumes(volumes: Optional[Dict[str, Any]]) -> List[Sequence[str]]:
+    if volumes is None:
+        return []
+    recovered = ", ".join(volumes["recovered"])
+    return [("volumes", "%d%s" % (volumes["count"], ", of which recovery volumes replace " + recovered if recovered else ""))]
+
+
+def _terms(bundle: Report) -> List[Sequence[str]]:
+    """What the signer binds the bundle to, as far as it is bound."""
+    sequence = "" if bundle["sequence"] is None else ", sequence %d" % bundle["sequence"]
+    terms = [
+        ("channel", (bundle["channel"] or "") + sequence),
+        ("audience", ", ".join(bundle["audience"])),
+        ("not after", bundle["not_after"]),
+    ]
+    return [(name, value) for name, value in terms if value]
+
+
+def _excused(excused: Sequence[Report]) -> List[str]:
+    lines = ["", "excused: wheels that break the rules and that the signer answers for"] if excused else []
+    for each in excused:
+        lines += ["  %s: %s" % (each["filename"], each["reason"])] + ["    %s" % problem for problem in each["problems"]]
+    return lines
+
+
+def _rewritten(filenames: Sequence[str]) -> List[str]:
+    """What to say of wheels whose bytes are not the signed ones."""
+    if not filenames:
+        return []
+    told = "The zlib of this Python is not stock zlib. These wheels have the signed content in another container (--exact refuses that);"
+    return ["", told, "the locks have their digests. All others are byte for byte the signed ones."] + ["  " + name for name in filenames]
 
 
 def _signed_by(report: Report) -> List[Sequence[str]]:

@@ -14,8 +14,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from . import sshsig
 from .errors import KeyFailure, SignatureRefused
+from .trusted_file import Unbelievable, because, read_trusted
 
-MAX_FILE_SIZE = 1024 * 1024
 _OTHER_KEYS = re.compile(
     r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     r"|[a-z0-9-]+-cert-v01@openssh\.com"
@@ -114,18 +114,13 @@ def read_allowed_signers(path: str) -> AllowedSigners:
 
 
 def _read(path: str) -> str:
+    hint = "Name the allowed_signers file that reached this host by another path than the bundle, or the directory that holds it."
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_FILE_SIZE + 1)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the path
-        raise KeyFailure(
-            "The trusted keys cannot be read from {}: {}.".format(path, getattr(error, "strerror", None) or error),
-            hint="Name the allowed_signers file that reached this host by another path than the bundle.",
-        ) from None
-    if len(data) > MAX_FILE_SIZE:
-        raise KeyFailure("{} has more than {} bytes; it is no list of trusted keys.".format(path, MAX_FILE_SIZE))
-    try:
-        return data.decode("utf-8")
+        return read_trusted(path).decode("utf-8")
+    except FileNotFoundError:
+        raise KeyFailure("The trusted keys cannot be read from {}: there is no such file.".format(path), hint=hint) from None
+    except Unbelievable as error:
+        raise because(error, path, KeyFailure, hint) from None
     except UnicodeDecodeError:
         raise KeyFailure("{} is not UTF-8 text; it is no list of trusted keys.".format(path)) from None
 

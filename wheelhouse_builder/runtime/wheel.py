@@ -7,6 +7,7 @@
 5. METADATA and WHEEL agree with the file name; the version of the wheel format is 1.x.
 6. Each member is what its headers and RECORD say, by size and digest, and RECORD knows every member.
 7. Entry points have names that stay inside the directory of scripts.
+8. Compiled code that an interpreter would load is for the machine that the tags name, and needs no newer C library than they say.
 
 Where real wheels differ from the letter of the specification, what is let pass is said beside the check. Source: the PyPA specifications
 "Binary distribution format" and "Recording installed projects". Needs the standard library only, Python 3.6.
@@ -19,10 +20,12 @@ import email.parser
 import hashlib
 import io
 import re
+import tempfile
 import unicodedata
 from email.message import Message
-from typing import BinaryIO, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
+from typing import BinaryIO, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
 
+from . import native
 from .layout import path_problem
 from .ziparchive import Member, ZipArchive, ZipRefused, member_problems, quoted, zip_problems
 
@@ -36,6 +39,8 @@ SCHEMES = frozenset(["purelib", "platlib", "headers", "scripts", "data"])
 MAX_METADATA = 32 << 20
 """Bytes of METADATA, WHEEL or entry_points.txt."""
 MAX_RECORD = 128 << 20
+SPOOLED = 16 << 20
+"""Bytes of a file of compiled code that are held in memory; the rest of a larger one goes to the temporary directory."""
 MAX_PART = 255
 """Bytes of one part of a path, on every file system."""
 
@@ -112,6 +117,7 @@ class _Check:
         self._check_data()
         self._check_metadata()
         self._check_wheel()
+        self._promise = native.promise({tag.split("-")[-1] for tag in self.name.tags})
         self._check_contents(self._record())
         self._check_entry_points()
 
@@ -261,8 +267,15 @@ class _Check:
             entry = None if record is None or member.name == "{}RECORD".format(self.info) else record.get(member.name)
             if record is not None and member.name not in record and member.name not in self.unhashed and not member.is_directory:
                 self._tell(member.name, "is not in RECORD")
-            for problem in _content_problems(self.archive, member, entry):
+            for problem in self._content_problems(member, entry):
                 self._tell(member.name, problem)
+
+    def _content_problems(self, member: Member, entry: Optional[_Entry]) -> List[str]:
+        if self._promise is None or not native.is_module(member.name):
+            return _content_problems(self.archive, member, entry, None)
+        with tempfile.SpooledTemporaryFile(SPOOLED) as copy:
+            problems = _content_problems(self.archive, member, entry, copy.write)
+            return problems or _code_problems(copy, self._promise)  # type: ignore[arg-type,unused-ignore]
 
     # 7
 
@@ -283,16 +296,34 @@ class _Check:
                     self.problems.append("entry_points.txt: {} is no name for a script".format(quoted(command)))
 
 
-def _content_problems(archive: ZipArchive, member: Member, entry: Optional[_Entry]) -> List[str]:
+def _content_problems(archive: ZipArchive, member: Member, entry: Optional[_Entry], copy: Optional[Callable[[bytes], object]]) -> List[str]:
     if entry is None or entry.algorithm not in HASHES:
-        return member_problems(archive, member)
+        return member_problems(archive, member, copy)
     digest = hashlib.new(entry.algorithm)
-    problems = member_problems(archive, member, digest.update)
+    problems = member_problems(archive, member, _both(digest.update, copy) if copy else digest.update)
     if not problems and entry.size not in (None, member.size):
         problems.append("has {} bytes, RECORD says {}".format(member.size, entry.size))
     if not problems and base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii") != entry.digest:
         problems.append("has another {} than RECORD says".format(entry.algorithm))
     return problems
+
+
+def _both(one: Callable[[bytes], object], other: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    def listen(data: bytes) -> None:
+        one(data)
+        other(data)
+
+    return listen
+
+
+def _code_problems(file: BinaryIO, promise: native.Promise) -> List[str]:
+    """Let pass: what has the name of a module and is none, as linker scripts have and files of tests."""
+    try:
+        code = native.read_code(file)
+    except native.Malformed as error:
+        return ["{}, as compiled code".format(error)]
+    problem = native.problem(code, promise) if code else None
+    return [problem] if problem else []
 
 
 def _parse_entry(row: List[str]) -> Optional[_Entry]:

@@ -30,8 +30,8 @@ from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.manifest import Manifest
 from wheelhouse_builder.runtime.payload import read_entries
+from wheelhouse_builder.runtime.policy import read_trust
 from wheelhouse_builder.runtime.skeleton import decode, rebuild
-from wheelhouse_builder.runtime.trust import read_allowed_signers
 from wheelhouse_builder.runtime.zstd import choose_decoder
 
 NOISE = random.Random(0).randbytes(300_000)
@@ -74,7 +74,7 @@ def packed(contents: Contents, output: Path, *, plain: bool = False, effort: str
 
 def read_back(path: Path, directory: Path) -> tuple[Manifest, dict[str, bytes]]:
     """The verified manifest and every entry of the payload."""
-    with verify(str(path), read_allowed_signers(str(write_trust(directory, OURS)))) as bundle:
+    with verify(str(path), read_trust(str(write_trust(directory, OURS)))) as bundle:
         decoder = choose_decoder(b"", str(directory))
         frames = range(len(bundle.manifest.frames))
         return bundle.manifest, {path: b"".join(pieces) for frame in frames for path, _, pieces in read_entries(bundle, frame, decoder)}

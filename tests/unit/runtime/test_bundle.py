@@ -20,7 +20,7 @@ from wheelhouse_builder.runtime.control import decode_control, encode_control
 from wheelhouse_builder.runtime.errors import BundleRefused, EnvironmentFailure, SignatureRefused, WheelhouseError
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE, NAMESPACE
 from wheelhouse_builder.runtime.manifest import canonical_json
-from wheelhouse_builder.runtime.trust import AllowedSigners, read_allowed_signers
+from wheelhouse_builder.runtime.policy import Trust, read_trust
 
 BULK = CHUNK_SIZE + 100_000
 Verify = Callable[[bytes], VerifiedBundle]
@@ -38,12 +38,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Draft:
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> AllowedSigners:
-    return read_allowed_signers(str(write_trust(tmp_path_factory.mktemp("trust"), OURS)))
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    return read_trust(str(write_trust(tmp_path_factory.mktemp("trust"), OURS)))
 
 
 @pytest.fixture
-def check(tmp_path: Path, trust: AllowedSigners) -> Verify:
+def check(tmp_path: Path, trust: Trust) -> Verify:
     """Writes bytes to a file and verifies it."""
     path = tmp_path / "bundle.whb"
     path.touch()
@@ -80,7 +80,7 @@ def test_a_signed_bundle_verifies(tmp_path: Path, check: Verify, mode: str) -> N
     assert bundle.frame_offsets == (0, bundle.manifest.frames[0].size)
 
 
-def test_chunks_are_the_payload(tmp_path: Path, trust: AllowedSigners, large: Draft) -> None:
+def test_chunks_are_the_payload(tmp_path: Path, trust: Trust, large: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(large.signed(OURS))
     with verify(str(path), trust) as bundle:
@@ -88,7 +88,7 @@ def test_chunks_are_the_payload(tmp_path: Path, trust: AllowedSigners, large: Dr
         assert b"".join(chunk for frame in range(2) for chunk in bundle.chunks(frame)) == large.payload
 
 
-def test_several_threads_may_read_chunks_at_once(tmp_path: Path, trust: AllowedSigners, large: Draft) -> None:
+def test_several_threads_may_read_chunks_at_once(tmp_path: Path, trust: Trust, large: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(large.signed(OURS))
     results: list[int] = []
@@ -101,7 +101,7 @@ def test_several_threads_may_read_chunks_at_once(tmp_path: Path, trust: AllowedS
     assert results == [large.document["transport"]["frames"][1]["size"]] * 8
 
 
-def test_progress_counts_the_whole_payload(tmp_path: Path, trust: AllowedSigners, large: Draft) -> None:
+def test_progress_counts_the_whole_payload(tmp_path: Path, trust: Trust, large: Draft) -> None:
     told: list[tuple[str, int | None]] = []
     done: list[int] = []
 
@@ -128,7 +128,7 @@ def test_a_second_signature_by_an_unknown_key_is_ignored(check: Verify, small: D
 def test_all_trusted_signers_are_named(tmp_path: Path, small: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(small.signed(OURS, FOREIGN))
-    with verify(str(path), read_allowed_signers(str(write_trust(tmp_path, OURS, FOREIGN)))) as bundle:
+    with verify(str(path), read_trust(str(write_trust(tmp_path, OURS, FOREIGN)))) as bundle:
         assert len(bundle.signers) == 2
 
 
@@ -146,13 +146,13 @@ def test_open_bundle_tells_what_an_untrusted_file_says(tmp_path: Path, small: Dr
     bundle = open_bundle(str(path))
     assert bundle.claims == (sshsig.fingerprint(FOREIGN.public_key),)
     assert bundle.manifest.document == small.document
-    assert bundle.size == path.stat().st_size
+    assert bundle.file.size == path.stat().st_size
 
 
 # Check 1: the file
 
 
-def test_every_truncation_is_refused(tmp_path: Path, trust: AllowedSigners, small: Draft) -> None:
+def test_every_truncation_is_refused(tmp_path: Path, trust: Trust, small: Draft) -> None:
     data = small.signed(OURS)
     path = tmp_path / "bundle.whb"
     path.write_bytes(data)
@@ -183,7 +183,7 @@ def test_a_second_control_part_after_or_before_the_first_is_refused(check: Verif
     assert "payload" in str(refused(check, forged))
 
 
-def test_every_flipped_byte_of_the_control_part_is_refused(tmp_path: Path, trust: AllowedSigners, small: Draft) -> None:
+def test_every_flipped_byte_of_the_control_part_is_refused(tmp_path: Path, trust: Trust, small: Draft) -> None:
     path = tmp_path / "bundle.whb"
     data = small.signed(OURS)
     path.write_bytes(data)
@@ -206,7 +206,7 @@ def test_a_control_part_that_claims_gigabytes_is_refused_before_it_is_read(check
     assert "allowed" in str(refused(check, bytes(100) + end))
 
 
-def test_a_directory_a_pipe_and_a_missing_file_are_told_apart(tmp_path: Path, trust: AllowedSigners) -> None:
+def test_a_directory_a_pipe_and_a_missing_file_are_told_apart(tmp_path: Path, trust: Trust) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in (".", "pipe"):
         with pytest.raises(BundleRefused, match="not a regular file"):
@@ -217,7 +217,7 @@ def test_a_directory_a_pipe_and_a_missing_file_are_told_apart(tmp_path: Path, tr
         assert caught.value.hint
 
 
-def test_a_file_that_is_cut_while_it_is_read_is_refused(tmp_path: Path, trust: AllowedSigners, large: Draft) -> None:
+def test_a_file_that_is_cut_while_it_is_read_is_refused(tmp_path: Path, trust: Trust, large: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(large.signed(OURS))
     with verify(str(path), trust, payload=False) as bundle:
@@ -226,7 +226,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_refused(tmp_path: Path, trust: A
             list(bundle.chunks(1))
 
 
-def test_a_file_that_is_replaced_after_it_was_opened_changes_nothing(tmp_path: Path, trust: AllowedSigners, small: Draft) -> None:
+def test_a_file_that_is_replaced_after_it_was_opened_changes_nothing(tmp_path: Path, trust: Trust, small: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(small.signed(OURS))
     with verify(str(path), trust, payload=False) as bundle:
@@ -266,14 +266,14 @@ def test_a_key_that_is_not_trusted_for_this_or_now_is_no_trusted_key(tmp_path: P
     path.write_bytes(small.signed(OURS))
     (tmp_path / "allowed").write_text(OURS.allowed_signers_line(options=options))
     with pytest.raises(SignatureRefused, match="trusted"):
-        verify(str(path), read_allowed_signers(str(tmp_path / "allowed")))
+        verify(str(path), read_trust(str(tmp_path / "allowed")))
 
 
 def test_trust_is_asked_for_the_time_that_the_caller_names(tmp_path: Path, small: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(small.signed(OURS))
     (tmp_path / "allowed").write_text(OURS.allowed_signers_line(options='valid-before="20200101"'))
-    verify(str(path), read_allowed_signers(str(tmp_path / "allowed")), now=0.0).close()
+    verify(str(path), read_trust(str(tmp_path / "allowed")), now=0.0).close()
 
 
 def with_manifest_bytes(small: Draft, manifest: bytes) -> bytes:
@@ -332,7 +332,7 @@ def test_a_bad_signature_by_a_trusted_key_refuses_though_another_is_good(tmp_pat
     bad = {sshsig.member_name(FOREIGN.public_key): FOREIGN.armored(b"another manifest")}
     path.write_bytes(replace(small, control={**small.control, **bad}).signed(OURS))
     with pytest.raises(SignatureRefused, match="is wrong"):
-        verify(str(path), read_allowed_signers(str(write_trust(tmp_path, OURS, FOREIGN))))
+        verify(str(path), read_trust(str(write_trust(tmp_path, OURS, FOREIGN))))
 
 
 def test_nothing_of_an_untrusted_manifest_is_parsed(check: Verify, small: Draft) -> None:
@@ -376,7 +376,7 @@ def test_every_changed_control_member_is_refused_though_the_control_part_is_whol
             assert name in str(refused(check, replace(small, control={**small.control, name: data}).signed(OURS)))
 
 
-def test_every_flipped_byte_of_the_payload_is_refused(tmp_path: Path, trust: AllowedSigners, small: Draft) -> None:
+def test_every_flipped_byte_of_the_payload_is_refused(tmp_path: Path, trust: Trust, small: Draft) -> None:
     path = tmp_path / "bundle.whb"
     path.write_bytes(small.signed(OURS))
     with verify(str(path), trust, payload=False) as bundle, path.open("r+b") as file:
@@ -401,7 +401,7 @@ def test_flips_at_random_places_of_a_payload_of_several_chunks_are_refused(check
         data[position] ^= 0x80
 
 
-def test_no_chunk_is_handed_out_before_its_digest_was_found_right(tmp_path: Path, trust: AllowedSigners, large: Draft) -> None:
+def test_no_chunk_is_handed_out_before_its_digest_was_found_right(tmp_path: Path, trust: Trust, large: Draft) -> None:
     data = bytearray(large.signed(OURS))
     data[large.document["transport"]["frames"][0]["size"] + CHUNK_SIZE] ^= 1
     path = tmp_path / "bundle.whb"

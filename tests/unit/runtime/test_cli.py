@@ -98,8 +98,8 @@ def test_quiet_prints_nothing(home: Path) -> None:
     [
         ((), 2, "COMMAND"),
         (("frob",), 2, "frob"),
-        (("verify",), 2, "--trust"),
-        (("verify", "--tru", "allowed_signers"), 2, "--trust"),
+        (("verify",), 10, "--trust"),
+        (("verify", "--tru", "allowed_signers"), 2, "--tru"),
         (("install", "--trust", "allowed_signers"), 2, "--venv"),
         (("verify", "--trust", "nowhere"), 10, "nowhere"),
         (("verify", "--trust", "foreign"), 12, "SHA256:"),

@@ -14,8 +14,8 @@ from tests.support.bundles import OURS, Draft, compress, draft, frame, write_tru
 from wheelhouse_builder.runtime.bundle import VerifiedBundle, verify
 from wheelhouse_builder.runtime.errors import BundleRefused
 from wheelhouse_builder.runtime.payload import PIECE, Place, PoolSpool, frames_with, pool_places, read_entries
+from wheelhouse_builder.runtime.policy import read_trust
 from wheelhouse_builder.runtime.skeleton import STORED, Member, Skeleton
-from wheelhouse_builder.runtime.trust import read_allowed_signers
 from wheelhouse_builder.runtime.zstd import Decoder, choose_decoder
 
 
@@ -32,7 +32,7 @@ def decoder(tmp_path: Path) -> Decoder:
 def opened(directory: Path, made: Draft) -> VerifiedBundle:
     path = directory / "acme.whb"
     path.write_bytes(made.signed(OURS))
-    return verify(str(path), read_allowed_signers(str(write_trust(directory, OURS))))
+    return verify(str(path), read_trust(str(write_trust(directory, OURS))))
 
 
 def repacked(made: Draft, change: Callable[[bytearray], bytes], *, number: int = 0) -> Draft:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.bundles import FOREIGN, OURS, write_trust
-from wheelhouse_builder.runtime import sshsig, trust
 from wheelhouse_builder.runtime.errors import KeyFailure
 from wheelhouse_builder.runtime.layout import NAMESPACE
 from wheelhouse_builder.runtime.trust import AllowedSigners, read_allowed_signers
+from wheelhouse_builder.runtime.trusted_file import MAX_FILE_SIZE
 
 NOW = datetime(2026, 11, 19, 12, tzinfo=UTC).timestamp()
 KEY = OURS.public_line()
@@ -142,14 +142,14 @@ def test_a_file_that_trusts_nobody_is_a_failure_with_a_hint(tmp_path: Path, text
 
 @pytest.mark.parametrize("name", ["missing", ".", "a\0b"])
 def test_a_file_that_cannot_be_read_is_a_failure_with_a_hint(tmp_path: Path, name: str) -> None:
-    with pytest.raises(KeyFailure, match="cannot be read") as caught:
+    with pytest.raises(KeyFailure, match=r"cannot be read|not a regular file") as caught:
         read_allowed_signers(f"{tmp_path}/{name}")
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"\0" * (trust.MAX_FILE_SIZE + 1)])
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"\0" * (MAX_FILE_SIZE + 1)])
 def test_a_file_that_is_no_list_of_keys_is_a_failure(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(KeyFailure, match="no list of trusted keys"):
+    with pytest.raises(KeyFailure, match=r"no list of trusted keys|more than \d+ bytes"):
         signers(tmp_path, data)
 
 
