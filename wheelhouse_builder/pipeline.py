@@ -7,15 +7,18 @@ the spot.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+
+from packaging.utils import NormalizedName
 
 from wheelhouse_builder.adapters.index import IndexClient, Login, login_from_environment
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.adapters.store import Store
-from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.errors import SpecError, UsageError
 from wheelhouse_builder.fetch import fetch
 from wheelhouse_builder.model.changes import Changes, changes
 from wheelhouse_builder.model.lock import Lock
@@ -25,17 +28,23 @@ from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, read_lock, resolve, write_lock
 from wheelhouse_builder.spec import Index, Spec
 
+LOCK_AGAIN = "run `wheelhouse lock`, review what changes, then try again"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewLock:
-    """A lock that was written beside the spec."""
+    """A lock as the spec asks for it now."""
 
     lock: Lock
     path: Path
-    first: bool
-    """No lock lay there before."""
-    changes: Changes
-    """Against the lock that lay there before."""
+    """Where it belongs: beside the spec."""
+    previous: Lock | None
+    """What lay there before."""
+
+    @property
+    def changes(self) -> Changes:
+        """Against what lay there before."""
+        return changes(self.previous.pylock if self.previous else None, self.lock.pylock)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,17 +56,36 @@ class Report:
     """One for each target, in the spec's order."""
 
 
-def make_locks(spec: Spec, *, store: Store, reporter: Reporter, upgrade: bool = False) -> tuple[NewLock, ...]:
+def make_locks(
+    spec: Spec, *, store: Store, reporter: Reporter, upgrade: bool = False, upgraded: Collection[NormalizedName] = ()
+) -> tuple[NewLock, ...]:
     """Resolve each target of ``spec``; when all have an answer, write their locks beside it.
 
-    Versions of earlier locks stay where they still fit, unless ``upgrade``. Raises SpecError, ResolutionError, NoWheelError, IndexFailure,
-    EnvironmentFailure.
+    Versions of earlier locks stay where they still fit, except those of ``upgraded`` projects; with ``upgrade``, of all.
+    Raises UsageError for a project that no lock holds, SpecError, ResolutionError, NoWheelError, IndexFailure, EnvironmentFailure.
     """
-    requirements = Requirements.of(spec)
     previous = _locks_beside(spec)
-    with IndexClient(logins=_logins(spec.index)) as client:
-        locks = resolve(requirements, spec.targets, pages=client, cache=store.root, previous=previous, upgrade=upgrade, reporter=reporter)
-    return tuple(_written(lock, spec.folder / lock_filename(lock.target), previous.get(lock.target.name)) for lock in locks)
+    kept = {} if upgrade else {name: _without(lock, upgraded) for name, lock in previous.items()}
+    _refuse_unknown(upgraded, previous.values())
+    locks = _resolved(spec, store, reporter, kept)
+    new = tuple(_new(spec, lock, previous) for lock in locks)
+    for each in new:
+        if each.previous != each.lock:
+            write_lock(each.lock, each.path)
+    return new
+
+
+def check_locks(spec: Spec, *, store: Store, reporter: Reporter) -> tuple[NewLock, ...]:
+    """The locks beside ``spec``, if they are what it asks for; nothing is written.
+
+    Raises SpecError, with what would change, when they are not, and what the stages raise.
+    """
+    previous = _locks_beside(spec)
+    new = tuple(_new(spec, lock, previous) for lock in _resolved(spec, store, reporter, previous))
+    stale = [f"{each.path.name}: {problem}" for each in new if each.previous != each.lock for problem in _stale(each)]
+    if stale:
+        raise SpecError(*stale, hint=LOCK_AGAIN)
+    return new
 
 
 def reviewed_locks(spec: Spec) -> tuple[Lock, ...]:
@@ -74,7 +102,7 @@ def reviewed_locks(spec: Spec) -> tuple[Lock, ...]:
         if target.name not in beside or beside[target.name].inputs != requirements.digest(target)
     ]
     if beside and stale:
-        raise SpecError(*stale, hint="run `wheelhouse lock`, review what changes, then try again")
+        raise SpecError(*stale, hint=LOCK_AGAIN)
     return tuple(beside[target.name] for target in spec.targets) if beside else ()
 
 
@@ -102,11 +130,45 @@ def _locks_beside(spec: Spec) -> dict[str, Lock]:
     return {target.name: read_lock(path, target) for target, path in paths if path.exists()}
 
 
-def _written(lock: Lock, path: Path, previous: Lock | None) -> NewLock:
-    changed = changes(previous.pylock if previous else None, lock.pylock)
-    if previous != lock:
-        write_lock(lock, path)
-    return NewLock(lock=lock, path=path, first=previous is None, changes=changed)
+def _resolved(spec: Spec, store: Store, reporter: Reporter, previous: Mapping[str, Lock]) -> tuple[Lock, ...]:
+    requirements = Requirements.of(spec)
+    with IndexClient(logins=_logins(spec.index)) as client:
+        return resolve(requirements, spec.targets, pages=client, cache=store.root, previous=previous, reporter=reporter)
+
+
+def _new(spec: Spec, lock: Lock, previous: Mapping[str, Lock]) -> NewLock:
+    return NewLock(lock=lock, path=spec.folder / lock_filename(lock.target), previous=previous.get(lock.target.name))
+
+
+def _stale(new: NewLock) -> Iterator[str]:
+    """What would change."""
+    if new.previous is None:
+        yield "is missing"
+    else:
+        yield f"answers another question than the spec asks now: {new.changes}"
+        yield from new.changes.lines()
+
+
+def _without(lock: Lock, projects: Collection[NormalizedName]) -> Lock:
+    """``lock`` without what it says of ``projects``; then it no longer answers its question."""
+    if not projects:
+        return lock
+    kept = [package for package in lock.pylock.packages if package.name not in projects]
+    return replace(lock, pylock=replace(lock.pylock, packages=kept), inputs="")
+
+
+def _refuse_unknown(projects: Collection[NormalizedName], locks: Iterable[Lock]) -> None:
+    known = {package.name for lock in locks for package in lock.pylock.packages}
+    if unknown := sorted(set(projects) - known):
+        raise UsageError(
+            *(f"no lock beside the spec holds {project}{_instead(project, known)}" for project in unknown),
+            hint="name projects as the locks do; a new one is added by the requirements",
+        )
+
+
+def _instead(project: str, known: Collection[str]) -> str:
+    near = get_close_matches(project, known, n=1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def _logins(index: Index) -> Mapping[str, Login]:

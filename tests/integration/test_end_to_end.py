@@ -13,7 +13,7 @@ import pytest
 import uv
 
 from tests.support.cli import environment, on_terminal
-from tests.support.index import LocalIndex
+from tests.support.index import UPLOADED, LocalIndex
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
 from tests.support.workplace import ARM, MAC, WINDOWS, Workplace, all_targets, publish_acme, this_target, workplace
@@ -73,10 +73,42 @@ class TestLock:
             assert place.run("lock").stdout == f"pylock.{WINDOWS}.toml: 3 projects, nothing changed\n"
             assert place.run("lock", "--upgrade").stdout.splitlines() == [
                 f"pylock.{WINDOWS}.toml: 3 projects, 1 added, 1 removed, 1 changed",
-                "  + extra-thing 1.0",
+                f"  + extra-thing 1.0, uploaded {UPLOADED:%Y-%m-%d}",
                 "  - on-windows 1.0",
-                "  ~ acme 1.0 → 2.0",
+                f"  ~ acme 1.0 → 2.0, uploaded {UPLOADED:%Y-%m-%d}",
             ]
+
+    def test_check_tells_what_the_locks_lack_and_writes_nothing(self, tmp_path: Path) -> None:
+        with LocalIndex(publish_acme(tmp_path / "index")) as index:
+            place = workplace(tmp_path / "work", index)
+            place.write_spec(targets=[WINDOWS])
+            assert f"pylock.{WINDOWS}.toml: is missing" in place.run("lock", "--check", expect=3).stderr
+            assert not list(place.folder.glob("pylock.*"))
+            place.run("lock")
+            before = (place.folder / f"pylock.{WINDOWS}.toml").read_bytes()
+            assert place.run("lock", "--check", "--json").document["checked"] is True
+            place.write_spec(targets=[WINDOWS], requirements=["acme", "extra-thing"])
+            problems = place.run("lock", "--check", "--json", expect=3).error["problems"]
+            assert problems == [
+                f"pylock.{WINDOWS}.toml: answers another question than the spec asks now: 1 added",
+                f"pylock.{WINDOWS}.toml: + extra-thing 1.0, uploaded {UPLOADED:%Y-%m-%d}",
+            ]
+            assert (place.folder / f"pylock.{WINDOWS}.toml").read_bytes() == before
+
+    def test_one_project_alone_is_upgraded(self, tmp_path: Path) -> None:
+        shelf = publish_acme(tmp_path / "index")
+        with LocalIndex(shelf) as index:
+            place = workplace(tmp_path / "work", index)
+            place.write_spec(targets=[WINDOWS], requirements=["acme", "extra-thing"])
+            place.run("lock")
+            make_wheel(shelf, "acme", "2.0", requires=["compiled"])
+            make_wheel(shelf, "extra-thing", "2.0")
+            (lock,) = place.run("lock", "-P", "Extra_Thing", "--json").document["locks"]
+            assert [(each["project"], each["from"], each["to"]) for each in lock["changed"]] == [("extra-thing", "1.0", "2.0")]
+            assert lock["added"] == lock["removed"] == lock["refiled"] == []
+            refused = place.run("lock", "--upgrade-project", "extra-thin", expect=2).stderr
+            assert "no lock beside the spec holds extra-thin: did you mean extra-thing?" in refused
+            place.run("lock", "--upgrade", "--check", expect=2)
 
     def test_a_bundle_is_refused_when_its_locks_answer_another_spec(self, again: Workplace) -> None:
         again.write_spec(targets=[WINDOWS])
