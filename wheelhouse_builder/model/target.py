@@ -116,6 +116,13 @@ def friendly_names() -> tuple[str, ...]:
     return (*facts().linux, *mac, "windows", "windows-arm64", "windows-x86")
 
 
+def friendly_targets() -> dict[str, Target]:
+    """What each friendly name means; with the newest Python where the system has none of its own."""
+    newest = "-py{}{}".format(*max(facts().cpython))
+    names = (name if name in facts().linux else name + newest for name in friendly_names())
+    return {name: Target.parse(name) for name in names}
+
+
 def _target(python: Python, platform: Platform) -> Target:
     first = NEEDS_AT_LEAST.get((platform.system, platform.machine), (0, 0))
     if python.minor < first:

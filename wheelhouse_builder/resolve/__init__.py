@@ -39,9 +39,9 @@ from wheelhouse_builder.resolve.requirements import Requirements
 from wheelhouse_builder.resolve.shelf import Pages, Shelf
 from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
 from wheelhouse_builder.resolve.uv import Uv, describes
-from wheelhouse_builder.spec import UV
+from wheelhouse_builder.spec import PIP_TOOLS, UV
 
-__all__ = ["Requirements", "lock_filename", "read_lock", "resolve", "write_lock"]
+__all__ = ["Requirements", "engine_for", "lock_filename", "read_lock", "resolve", "write_lock"]
 
 AT_ONCE = 4
 """Engines that run at the same time; they mostly wait for the index."""
@@ -86,6 +86,11 @@ def resolve(
     return _all_or_error(outcomes)
 
 
+def engine_for(target: Target, wanted: str = UV) -> str:
+    """Who resolves for ``target``: the one that is wanted, but pip-tools where uv has no name for the target."""
+    return UV if wanted == UV and describes(target) else PIP_TOOLS
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Work:
     """What is the same for all targets."""
@@ -126,7 +131,7 @@ class _Work:
         )
 
     def _engine(self, target: Target) -> Engine:
-        return self.uv if self.requirements.resolver == UV and describes(target) else self.piptools
+        return self.uv if engine_for(target, self.requirements.resolver) == UV else self.piptools
 
     def _question(self, target: Target) -> Question:
         return Question(

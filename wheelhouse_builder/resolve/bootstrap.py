@@ -40,8 +40,8 @@ def bootstrap(question: Question, chosen: tuple[LockedWheel, ...], engine: Engin
 
 def _decoder(target: Target) -> tuple[str, ...]:
     major, minor = map(int, str(target.markers["python_version"]).split("."))
-    if (major, minor) >= ZSTD_IN_STDLIB:
-        return ()
+    if (major, minor) >= ZSTD_IN_STDLIB or not target.interpreter.startswith("cp"):
+        return ()  # the wheels for PyPy hold no compiled module that could travel alone
     return tuple(text for first, text in DECODERS if first <= (major, minor))[:1]
 
 
