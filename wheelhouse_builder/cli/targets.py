@@ -21,11 +21,11 @@ wheelhouse targets this
 BEST_TAGS = 8
 """Tags that are shown; --json has all."""
 NAMES_HINT = """
-Each of them may be followed by a machine and a Python: debian12-aarch64, rhel9-py311, windows-arm64-py313. `this` is this host.
-The full names, as cp312-manylinux_2_28_x86_64, say the same for every Python and platform; `wheelhouse targets NAME` explains one.
+Each of them may be followed by a machine and a Python: debian12-aarch64, rhel9-py311, windows-arm64-py313. The name this is this host.
+The full names, as cp312-manylinux_2_28_x86_64, say the same for every Python and platform; wheelhouse targets NAME explains one.
 """
 
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The target to explain: its name, a friendly name, or `this`.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The target to explain: its name, a friendly name, or this.")]
 
 
 def command(name: Name = None, *, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
@@ -75,4 +75,4 @@ def _told(target: Target, document: dict[str, Any]) -> list[str]:
 
 
 def _known(value: str | None) -> str:
-    return "only the host can tell: `wheelhouse probe`" if value is None else value or "(empty)"
+    return "only the host can tell: wheelhouse probe" if value is None else value or "(empty)"
