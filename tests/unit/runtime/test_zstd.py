@@ -219,9 +219,3 @@ def test_a_module_from_pythonpath_is_not_even_imported(tmp_path: Path, name: str
     )
     assert done.stdout.strip() != name
     assert not mark.exists()
-
-
-def test_nothing_of_a_foreign_wheel_is_unpacked(tmp_path: Path) -> None:
-    wheels = {"decoders/backports_zstd-1.8.0-cp39-cp39-win_arm64.whl": b"not even a wheel"}
-    assert list(zstd_wheel.load(wheels, str(tmp_path))) == []
-    assert list(tmp_path.iterdir()) == []
