@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,26 @@ def on_terminal(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None
         assert process.stdout is not None
         stdout = process.stdout.read().decode()
     return Ended(code=process.returncode, stdout=stdout, stderr=shown)
+
+
+def typed(*arguments: str | Path, cwd: Path, answers: Mapping[str, str], env: Mapping[str, str] | None = None) -> Ended:
+    """Run ``wheelhouse`` on a pseudo-terminal that is its own, and type each of ``answers`` when its prompt has been shown.
+
+    What is shown there, standard output included, comes back as standard error.
+    """
+    command = [sys.executable, "-m", "wheelhouse_builder", *map(str, arguments)]
+    process, ours = pty.fork()
+    if not process:
+        os.chdir(cwd)
+        os.execve(command[0], command, environment(cwd, {"TERM": "dumb", **(env or {})}))
+    shown, waiting = b"", dict(answers)
+    with os.fdopen(ours, "r+b", buffering=0) as terminal, suppress(OSError):  # Linux says EIO when the other side has closed
+        while piece := terminal.read(4096):
+            shown += piece
+            for prompt in [each for each in waiting if shown.endswith(each.encode())]:
+                terminal.write(waiting.pop(prompt).encode() + b"\n")
+    _, status = os.waitpid(process, 0)
+    return Ended(code=os.waitstatus_to_exitcode(status), stdout="", stderr=shown.decode())
 
 
 def environment(cwd: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
