@@ -14,11 +14,43 @@ from typing import Annotated, NoReturn
 import typer
 
 from wheelhouse_builder import __version__
-from wheelhouse_builder.cli import bundle, init, inspect, install, join, keygen, lock, manifest, probe, sign, split, unpack, verify
+from wheelhouse_builder.cli import (
+    bundle,
+    init,
+    inspect,
+    install,
+    join,
+    keygen,
+    lock,
+    manifest,
+    probe,
+    sign,
+    split,
+    targets,
+    unpack,
+    verifier,
+    verify,
+)
 from wheelhouse_builder.cli.console import print_failure
 from wheelhouse_builder.errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
 
-COMMANDS: tuple[ModuleType, ...] = (keygen, probe, init, lock, bundle, manifest, sign, split, join, inspect, verify, unpack, install)
+COMMANDS: tuple[ModuleType, ...] = (
+    keygen,
+    targets,
+    verifier,
+    probe,
+    init,
+    lock,
+    bundle,
+    manifest,
+    sign,
+    split,
+    join,
+    inspect,
+    verify,
+    unpack,
+    install,
+)
 """Each module is one command: a function ``command`` and its ``EXAMPLES``, in the order of the work."""
 
 _MENDED_BY = {

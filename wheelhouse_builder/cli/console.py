@@ -21,7 +21,7 @@ from rich.text import Text
 
 from wheelhouse_builder.errors import WheelhouseError
 from wheelhouse_builder.reporter import Step
-from wheelhouse_builder.runtime.commands import Report, render
+from wheelhouse_builder.runtime.report import Report, render
 
 
 class Console:

@@ -17,6 +17,7 @@ from .errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
 from .memory import default_path
 from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
+from .report import Report, render
 
 _EXAMPLES = """examples:
   python3 {name} inspect
@@ -25,6 +26,7 @@ _EXAMPLES = """examples:
   python3 {name} verify --trust allowed_signers --volumes /media/second
   python3 {name} unpack /srv/wheelhouse --trust allowed_signers
   python3 {name} unpack /srv/wheelhouse --trust allowed_signers --target all
+  python3 {name} unpack /srv/november --trust allowed_signers --base /srv/october
   python3 {name} install --venv /opt/app --trust allowed_signers
   python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
@@ -78,31 +80,39 @@ def _run(argv: Sequence[str], bundle: str) -> int:
     if options.json:
         _print(sys.stdout, _as_json(report))
     elif not options.quiet:
-        _print(sys.stdout, commands.render(report))
+        _print(sys.stdout, render(report))
         if options.command == "verify":
             _print(sys.stderr, "note: %s\n" % commands.SELF_VOUCHING)
     return 0
 
 
-def _run_inspect(options: argparse.Namespace, bundle: str, _told: Progress) -> commands.Report:
+def _run_inspect(options: argparse.Namespace, bundle: str, _told: Progress) -> Report:
     return commands.run_inspect(bundle, volumes=options.volumes)
 
 
-def _run_verify(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
-    return commands.run_verify(bundle, options.trust, state=options.state, volumes=options.volumes, deep=options.deep, progress=progress)
+def _run_verify(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
+    return commands.run_verify(
+        bundle, options.trust, state=options.state, volumes=options.volumes, bases=options.base, deep=options.deep, progress=progress
+    )
 
 
-def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
+def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
     return commands.run_unpack(bundle, options.directory, options.trust, targets=options.target, progress=progress, **_given(options))
 
 
-def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> commands.Report:
+def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
     return commands.run_install(bundle, options.venv, options.trust, target=options.target, progress=progress, **_given(options))
 
 
 def _given(options: argparse.Namespace) -> Dict[str, Any]:
     """What unpack and install have in common."""
-    return {"state": options.state, "allow_rollback": options.allow_rollback, "volumes": options.volumes, "exact": options.exact}
+    return {
+        "state": options.state,
+        "allow_rollback": options.allow_rollback,
+        "volumes": options.volumes,
+        "bases": options.base,
+        "exact": options.exact,
+    }
 
 
 # Options
@@ -180,6 +190,13 @@ def _add_trust(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--state", metavar="FILE", help="where this host remembers what was here before; default: %s" % default_path().replace("%", "%%")
+    )
+    parser.add_argument(
+        "--base",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="for a delta: the bundle that it builds on, its volumes, or a directory with its wheels; may be given several times",
     )
 
 

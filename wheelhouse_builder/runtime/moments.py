@@ -19,6 +19,11 @@ def text_of(moment: float) -> str:
     return time.strftime(_FORMAT, time.gmtime(max(0.0, min(moment, _LATEST))))
 
 
+def day_of(moment: float) -> str:
+    """The day alone, such as 2026-11-19."""
+    return text_of(moment)[:10]
+
+
 def later(moment: float, text: Optional[str]) -> float:
     """The later one of both; None is never."""
     return moment if text is None else max(moment, seconds(text))

@@ -24,7 +24,7 @@ from typing import Any, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, S
 from . import sshsig
 from .errors import KeyFailure, SignatureRefused
 from .manifest import Manifest
-from .moments import later, seconds, text_of
+from .moments import day_of, later, seconds
 from .trust import AllowedSigners, Signer, read_allowed_signers
 from .trusted_file import Unbelievable, because, parse_object, read_trusted, require_private_directory
 
@@ -121,10 +121,10 @@ class Trust(NamedTuple):
             problems.append("It is meant for {}; {}.".format(", ".join(map(repr, terms.audience)) or "nobody by name", here))
         now = later(now, manifest.as_of)  # a clock that is older than the bundle is wrong
         if terms.not_after is not None and now > seconds(terms.not_after):
-            problems.append("It was not to be used after {}, and now it is {}.".format(terms.not_after, text_of(now)))
+            problems.append("It was not to be used after {}, and today is {}.".format(terms.not_after, day_of(now)))
         if policy.max_age_days is not None and (manifest.as_of is None or now > seconds(manifest.as_of) + policy.max_age_days * DAY):
             age = "as of {}".format(manifest.as_of) if manifest.as_of else "of no known age"
-            problems.append("It is {}, this host takes none older than {} days at {}.".format(age, policy.max_age_days, text_of(now)))
+            problems.append("It is {}, this host takes none older than {} days on {}.".format(age, policy.max_age_days, day_of(now)))
         return problems
 
 

@@ -15,7 +15,7 @@ NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
 
 def test_the_commands_are_those_of_the_readme() -> None:
-    assert NAMES == ["keygen", "probe", "init", "lock", "bundle", "manifest", "sign", "split", "join", "inspect", "verify", "unpack", "install"]
+    assert NAMES == ["keygen", "targets", "verifier", "probe", "init", "lock", "bundle", "manifest", "sign", "split", "join", "inspect", "verify", "unpack", "install"]
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from tests.support.bundles import OURS, write_trust
 from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
-from wheelhouse_builder.runtime.commands import render, run_install
+from wheelhouse_builder.runtime.commands import run_install
 from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, HostDoesNotFit, InstallError
 from wheelhouse_builder.runtime.host import this_host
+from wheelhouse_builder.runtime.report import render
 
 
 class Home:

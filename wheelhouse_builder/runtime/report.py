@@ -1,0 +1,236 @@
+"""What the commands tell: a report is a JSON document, the same in each release of this format; :func:`render` says it in words."""
+
+import os
+from typing import Any, Dict, Iterable, List, Optional, Sequence
+
+from .bundle import Bundle, VerifiedBundle
+from .layout import REQUIREMENTS, lock_entry
+from .manifest import Manifest
+from .source import Source
+
+Report = Dict[str, Any]
+
+CHECKS = {
+    1: "the file is built like a bundle",
+    2: "enough trusted keys signed the manifest",
+    3: "the manifest is well-formed and names what reads it",
+    4: "channel, audience, sequence and not-after are acceptable here",
+    5: "the payload has the signed size",
+    6: "each chunk of the payload has the signed digest",
+    7: "each wheel and each other file has the signed size and digest",
+    8: "each wheel obeys the wheel specification",
+    9: "this host fits the target",
+}
+"""FORMAT.md, section 8."""
+
+
+def inspected(bundle: Bundle) -> Report:
+    """What a bundle says of itself; nothing of it is verified."""
+    manifest = bundle.manifest
+    report = _report("inspect", bundle.file, bundle.digest, manifest)
+    report["verified"] = False
+    report["signatures"] = list(bundle.claims)
+    report["targets"] = [
+        {
+            "name": target.name,
+            "floor": target.platforms[0],
+            "distributions": sum(target.name in each.targets for each in manifest.distributions),
+            "pip": target.pip,
+        }
+        for target in manifest.targets
+    ]
+    report["distributions"] = [
+        {
+            "filename": each.filename,
+            "project": each.project,
+            "version": each.version,
+            "size": each.size,
+            "sha256": each.sha256,
+            "targets": list(each.targets),
+            "bootstrap": each.bootstrap,
+            "from_base": manifest.base is not None and each.filename in manifest.base.taken,
+        }
+        for each in manifest.distributions
+    ]
+    return report
+
+
+def verified(command: str, bundle: VerifiedBundle, last_check: int) -> Report:
+    """What was verified, up to ``last_check``."""
+    report = _report(command, bundle.file, bundle.digest, bundle.manifest)
+    report["verified"] = True
+    report["signers"] = [{"principal": each.principal, "fingerprint": each.fingerprint} for each in bundle.signers]
+    report["checks"] = [{"number": number, "passed": CHECKS[number]} for number in range(1, last_check + 1)]
+    return report
+
+
+def tell_rewritten(report: Report, rewritten: Sequence[str]) -> None:
+    """Name the wheels that have the signed content and not the signed bytes; nothing is passed off as what it is not."""
+    report["content_identical"] = list(rewritten)
+    for check in report["checks"] if rewritten else ():
+        if check["passed"] == CHECKS[7]:
+            check["passed"] += ", but for those whose content alone is identical"
+
+
+def render(report: Report) -> str:
+    """A report in words."""
+    say = {"inspect": _say_inspect, "verify": _say_verify, "unpack": _say_unpack, "install": _say_install}[report["command"]]
+    return "\n".join(say(report) + _excused(report["excused"])) + "\n"
+
+
+def _report(command: str, file: Source, digest: str, manifest: Manifest) -> Report:
+    projects = {each.filename: each.project for each in manifest.distributions}
+    return {
+        "command": command,
+        "bundle": {
+            "path": file.path,
+            "volumes": file.volumes(),
+            "name": manifest.name,
+            "version": manifest.version,
+            "digest": "sha256:" + digest,
+            "as_of": manifest.as_of,
+            "channel": manifest.policy.channel,
+            "sequence": manifest.policy.sequence,
+            "audience": list(manifest.policy.audience),
+            "not_after": manifest.policy.not_after,
+            "mode": manifest.mode,
+            "base": _base(manifest),
+            "size": file.size,
+            "targets": [target.name for target in manifest.targets],
+            "distributions": len(manifest.distributions),
+            "wheels_size": sum(each.size for each in manifest.distributions),
+        },
+        "excused": [
+            {"project": projects[each.filename], "filename": each.filename, "reason": each.reason, "problems": list(each.problems)}
+            for each in manifest.excused
+        ],
+    }
+
+
+def _base(manifest: Manifest) -> Optional[Report]:
+    """What a delta needs; None for a bundle that is whole in itself."""
+    base = manifest.base
+    if base is None:
+        return None
+    return {"name": base.name, "version": base.version, "digest": "sha256:" + base.digest, "distributions": len(base.taken)}
+
+
+# Words
+
+
+def _say_inspect(report: Report) -> List[str]:
+    lines = [_title(report) + ": NOT VERIFIED. This is what the file says of itself.", ""]
+    lines += _facts(report, [("keys named", ", ".join(report["signatures"]) or "none")])
+    lines += ["", "targets"]
+    lines += ["  %-40s %4d distributions, %s" % (each["name"], each["distributions"], each["pip"]) for each in report["targets"]]
+    lines += ["", "distributions"]
+    lines += [
+        "  %-64s %12s%s" % (each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
+        for each in report["distributions"]
+    ]
+    return lines
+
+
+def _say_verify(report: Report) -> List[str]:
+    lines = [_title(report) + ": verified.", ""]
+    lines += _facts(report, _signed_by(report))
+    lines += ["", "checks that passed"]
+    return lines + ["  %d  %s" % (each["number"], each["passed"]) for each in report["checks"]]
+
+
+def _say_unpack(report: Report) -> List[str]:
+    wheels = report["wheels"]
+    lines = ["%s: verified, %d wheels (%s) unpacked." % (_title(report), wheels["count"], _size(wheels["size"])), ""]
+    lines += _facts(report, _signed_by(report))
+    lines += ["  %-12s %s" % ("directory", report["directory"]), *_rewritten(report["content_identical"]), "", "next"]
+    return lines + ["  " + _pip_command(report["directory"], target) for target in report["targets"]]
+
+
+def _say_install(report: Report) -> List[str]:
+    lines = ["%s: verified, %d distributions installed." % (_title(report), report["distributions"]), ""]
+    lines += _facts(report, _signed_by(report))
+    lines += ["  %-12s %s" % ("target", report["target"]), "  %-12s %s" % ("environment", report["venv"])]
+    lines += [*_rewritten(report["content_identical"]), "", "next"]
+    return [*lines, "  " + report["python"]]
+
+
+def _title(report: Report) -> str:
+    return "%s %s" % (report["bundle"]["name"], report["bundle"]["version"])
+
+
+def _facts(report: Report, more: Iterable[Sequence[str]]) -> List[str]:
+    bundle = report["bundle"]
+    facts = [
+        ("digest", bundle["digest"]),
+        *more,
+        *_volumes(bundle["volumes"]),
+        *_delta(bundle["base"], bundle["distributions"]),
+        ("as of", bundle["as_of"] or "not known"),
+        *_terms(bundle),
+        ("size", "%s, of %s of wheels (%s)" % (_size(bundle["size"]), _size(bundle["wheels_size"]), bundle["mode"])),
+        ("holds", "%d distributions for %s" % (bundle["distributions"], ", ".join(bundle["targets"]))),
+    ]
+    return ["  %-12s %s" % (name, value) for name, value in facts]
+
+
+def _volumes(volumes: Optional[Dict[str, Any]]) -> List[Sequence[str]]:
+    if volumes is None:
+        return []
+    recovered = ", ".join(volumes["recovered"])
+    return [("volumes", "%d%s" % (volumes["count"], ", of which recovery volumes replace " + recovered if recovered else ""))]
+
+
+def _delta(base: Optional[Report], distributions: int) -> List[Sequence[str]]:
+    if base is None:
+        return []
+    brought = distributions - base["distributions"]
+    return [("delta", "brings %d distributions; needs %s %s, %s" % (brought, base["name"], base["version"], base["digest"]))]
+
+
+def _news(distribution: Report, *, delta: bool) -> str:
+    return "  new" if delta and not distribution["from_base"] else ""
+
+
+def _terms(bundle: Report) -> List[Sequence[str]]:
+    """What the signer binds the bundle to, as far as it is bound."""
+    sequence = "" if bundle["sequence"] is None else ", sequence %d" % bundle["sequence"]
+    terms = [
+        ("channel", (bundle["channel"] or "") + sequence),
+        ("audience", ", ".join(bundle["audience"])),
+        ("not after", bundle["not_after"]),
+    ]
+    return [(name, value) for name, value in terms if value]
+
+
+def _excused(excused: Sequence[Report]) -> List[str]:
+    lines = ["", "excused: wheels that break the rules and that the signer answers for"] if excused else []
+    for each in excused:
+        lines += ["  %s: %s" % (each["filename"], each["reason"])] + ["    %s" % problem for problem in each["problems"]]
+    return lines
+
+
+def _rewritten(filenames: Sequence[str]) -> List[str]:
+    """What to say of wheels whose bytes are not the signed ones."""
+    if not filenames:
+        return []
+    told = "The zlib of this Python is not stock zlib. These wheels have the signed content in another container (--exact refuses that);"
+    return ["", told, "the locks have their digests. All others are byte for byte the signed ones."] + ["  " + name for name in filenames]
+
+
+def _signed_by(report: Report) -> List[Sequence[str]]:
+    return [("signed by", "%s (%s)" % (each["principal"], each["fingerprint"])) for each in report["signers"]]
+
+
+def _pip_command(directory: str, target: str) -> str:
+    requirements = os.path.join(directory, *lock_entry(target, REQUIREMENTS).split("/"))
+    return "pip install --no-index --find-links %s --require-hashes -r %s" % (os.path.join(directory, "wheels"), requirements)
+
+
+def _size(size: int) -> str:
+    """Bytes for people, in powers of ten as media are sold."""
+    if size < 1000:
+        return "%d B" % size
+    amount, units = size / 1000.0, ["kB", "MB", "GB", "TB"]
+    while amount >= 999.95 and len(units) > 1:
+        amount, units = amount / 1000.0, units[1:]
+    return "%.1f %s" % (amount, units[0])
