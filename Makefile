@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := $(VENV)/demo
+MINUTES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench format clean
+.PHONY: help demo test test-all check bench fuzz format clean
 
 help:
 	@echo "make demo      build a bundle for four targets from PyPI, verify it, install it without a network, import it"
@@ -14,6 +15,7 @@ help:
 	@echo "make check     ruff, mypy, import-linter, tests: what CI runs"
 	@echo "make test-all  the tests that take many minutes, too"
 	@echo "make bench     the figures, as ratios against named peers"
+	@echo "make fuzz      each parser gets bytes that nobody wrote, MINUTES=1 for each"
 	@echo "make clean     remove what these made"
 
 # One stamp for each set of dependencies, so that nothing is installed twice.
@@ -48,9 +50,13 @@ check: $(VENV)/.check
 bench: $(VENV)/.check
 	$(BIN)/python -m tests.bench
 
+fuzz: $(VENV)/.check
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .fuzz

@@ -102,7 +102,8 @@ def decode_header(data: bytes) -> Optional[Header]:
     """
     if not begins_like_a_volume(data):
         return None
-    if len(data) < HEADER.size or hashlib.sha256(data[: HEADER.size - _DIGEST_SIZE]).digest() != data[-_DIGEST_SIZE:]:
+    data = data[: HEADER.size]
+    if len(data) < HEADER.size or hashlib.sha256(data[:-_DIGEST_SIZE]).digest() != data[-_DIGEST_SIZE:]:
         raise BundleRefused("its header is damaged")
     _, skipped, _, version, *fields = HEADER.unpack(data)[:-1]
     header = Header(*fields)
