@@ -114,7 +114,7 @@ def make_bundle(
     Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
     """
     locks = reviewed_locks(spec)
-    with IndexClient(logins=_logins(spec.index)) as client:
+    with IndexClient(logins=_logins(spec.indexes)) as client:
         locks = locks or resolve(Requirements.of(spec), spec.targets, pages=client, cache=store.root, reporter=reporter)
         wanted = chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks)
         wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
@@ -132,7 +132,7 @@ def _locks_beside(spec: Spec) -> dict[str, Lock]:
 
 def _resolved(spec: Spec, store: Store, reporter: Reporter, previous: Mapping[str, Lock]) -> tuple[Lock, ...]:
     requirements = Requirements.of(spec)
-    with IndexClient(logins=_logins(spec.index)) as client:
+    with IndexClient(logins=_logins(spec.indexes)) as client:
         return resolve(requirements, spec.targets, pages=client, cache=store.root, previous=previous, reporter=reporter)
 
 
@@ -171,8 +171,10 @@ def _instead(project: str, known: Collection[str]) -> str:
     return f": did you mean {near[0]}?" if near else ""
 
 
-def _logins(index: Index) -> Mapping[str, Login]:
-    """The credentials that the spec names for its index. Raises EnvironmentFailure when a variable is not set."""
-    if index.password_variable is None:
-        return {}
-    return {index.url: login_from_environment(index.user_variable, index.password_variable)}
+def _logins(indexes: Sequence[Index]) -> Mapping[str, Login]:
+    """The credentials that the spec names for its indexes. Raises EnvironmentFailure when a variable is not set."""
+    return {
+        index.url: login_from_environment(index.user_variable, index.password_variable)
+        for index in indexes
+        if index.password_variable is not None
+    }

@@ -12,6 +12,11 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     targets: [cp312-manylinux_2_28_x86_64, targets/web01.json]    # names, and files that `wheelhouse probe` wrote
       # or {target: cp312-win_amd64, add: [pywin32], exclude: [uvloop]}: asked for there as well, not asked for there
     index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
+    indexes:                               # instead of index, where there are several; the first that has a project is the one for it
+      - {name: ours, url: https://pypi.example.org/simple, projects: ["acme-*"]}     # these here and nowhere else, nothing else here
+      - {name: vendor, folder: wheels}     # a folder of wheels; projects: as above
+      - {name: pypi, url: https://pypi.org/simple}
+    exclude-newer: 14 days                 # optional; or a date, 2026-11-01: no release that was uploaded since
     resolver: uv                           # optional; or pip-tools
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
     channel: stable                        # optional: the line of bundles that this one belongs to, and
@@ -32,7 +37,7 @@ import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +58,20 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 UV, PIP_TOOLS = RESOLVERS = ("uv", "pip-tools")
 
 POLICY_KEYS = ("channel", "sequence", "audience", "not-after")
-KEYS = ("bundle", "version", "requirements", "constraints", "targets", "index", "sign", *POLICY_KEYS, "excused")
+KEYS = (
+    "bundle",
+    "version",
+    "requirements",
+    "constraints",
+    "targets",
+    "index",
+    "indexes",
+    "exclude-newer",
+    "resolver",
+    "sign",
+    *POLICY_KEYS,
+    "excused",
+)
 REQUIRED_KEYS = {
     "bundle": "bundle: acme-web",
     "version": 'version: "2026.11"',
@@ -64,6 +82,7 @@ TARGET_KEYS = ("target", "add", "exclude")
 PYPROJECT_KEYS = ("pyproject", "extras", "groups")
 CREDENTIAL_KEYS = ("user_variable", "password_variable")
 INDEX_KEYS = ("url", *CREDENTIAL_KEYS)
+INDEXES_KEYS = ("name", "url", "folder", "projects", *CREDENTIAL_KEYS)
 SIGN_KEYS = ("key",)
 
 _FILE_SUFFIXES = (".txt", ".in", ".toml")
@@ -90,6 +109,10 @@ class Index:
     url: str = DEFAULT_INDEX
     user_variable: str | None = None
     password_variable: str | None = None
+    folder: bool = False
+    """It is a folder of wheels; ``url`` is its file: URL."""
+    projects: tuple[str, ...] = ()
+    """Patterns of projects that are found here only, and beside which nothing is looked for here; none: anything may be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +141,10 @@ class Spec:
     """In the order in which they were written; no two alike."""
     changes: Mapping[str, Change]
     """By the name of the target; others have none."""
-    index: Index
+    indexes: tuple[Index, ...]
+    """In order; one at least."""
+    exclude_newer: str | None
+    """A date, or an age such as ``14 days``."""
     resolver: str
     """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
     key: Path | None
@@ -143,6 +169,8 @@ def read_spec(path: Path) -> Spec:
     written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
     if "sequence" in top and "channel" not in top:
         page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
+    if "index" in top and "indexes" in top:
+        page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
     page.fail_if_bad()
     files, inline, pyprojects = _sorted_out(written["requirements"])
     return Spec(
@@ -155,7 +183,8 @@ def read_spec(path: Path) -> Spec:
         constraints=tuple(written.get("constraints", ())),
         targets=tuple(target for target, _ in written["targets"]),
         changes={target.name: change for target, change in written["targets"] if change is not None},
-        index=written.get("index") or Index(),
+        indexes=written.get("indexes") or (written.get("index") or Index(),),
+        exclude_newer=written.get("exclude-newer"),
         resolver=written.get("resolver") or UV,
         key=written.get("sign"),
         policy=Policy(
@@ -345,7 +374,61 @@ def _index(page: Page, node: yaml.Node) -> Index | None:
     variables = {key: _variable(page, values[key], f"index.{key}") for key in CREDENTIAL_KEYS if key in values}
     if len(variables) == 1:
         page.problem(node, f"index: {listed(CREDENTIAL_KEYS)} come together: add the other one")
-    return Index(url=_url(page, values["url"], "index.url", url), **variables) if url is not None else None
+    user, password = (variables.get(key) for key in CREDENTIAL_KEYS)
+    return Index(url=_url(page, values["url"], "index.url", url), user_variable=user, password_variable=password) if url else None
+
+
+def _indexes(page: Page, node: yaml.Node) -> tuple[Index, ...]:
+    """Several indexes, in order."""
+    names: set[str] = set()
+    found = []
+    for item, where in page.items(node, "indexes"):
+        values = page.mapping(item, where, INDEXES_KEYS, {"name": "name: ours"})
+        name = page.string(values["name"], f"{where}.name") if "name" in values else None
+        if name in names:
+            page.problem(values["name"], f"{where}.name: {name!r} stands here again: give each index a name of its own")
+        names |= {name} if name else set()
+        found.append(_one_of_several(page, item, where, values))
+    if isinstance(node, yaml.SequenceNode) and not node.value:
+        page.problem(node, f"indexes: must not be empty: add '- {{name: pypi, url: {DEFAULT_INDEX}}}'")
+    return tuple(found)
+
+
+def _one_of_several(page: Page, node: yaml.Node, where: str, values: Mapping[str, yaml.Node]) -> Index:
+    if ("url" in values) == ("folder" in values):
+        page.problem(node, f"{where}: wants one of url and folder: add 'url: {DEFAULT_INDEX}' or 'folder: wheels'")
+    texts = {key: page.string(values[key], f"{where}.{key}") or "" for key in ("url", "folder") if key in values}
+    url = _url(page, values["url"], f"{where}.url", texts["url"]) if texts.get("url") else ""
+    if texts.get("folder"):
+        path = page.resolve(texts["folder"]).absolute()
+        url = path.as_uri()
+        if not path.is_dir():
+            page.problem(values["folder"], f"{where}.folder: there is no folder {path}")
+    variables = {key: _variable(page, values[key], f"{where}.{key}") for key in CREDENTIAL_KEYS if key in values}
+    if len(variables) == 1:
+        page.problem(node, f"{where}: {listed(CREDENTIAL_KEYS)} come together: add the other one")
+    patterns = tuple(text for _, _, text in page.strings(values["projects"], f"{where}.projects")) if "projects" in values else ()
+    user, password = (variables.get(key) for key in CREDENTIAL_KEYS)
+    return Index(url=url, folder="folder" in texts, projects=patterns, user_variable=user, password_variable=password)
+
+
+def _exclude_newer(page: Page, node: yaml.Node) -> str | None:
+    """A date or an age. YAML takes a bare date for one, which here is as good as a string."""
+    text = str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+    try:
+        newest_upload(text, datetime.now(UTC))
+    except ValueError:
+        page.problem(node, "exclude-newer: must be a date or an age: 2026-11-01, 2026-11-01T12:00:00Z, 14 days, 2 weeks")
+        return None
+    return text
+
+
+def newest_upload(text: str, now: datetime) -> datetime:
+    """The moment from which on uploads do not count. Raises ValueError for what is neither a date nor an age."""
+    if match := re.fullmatch(r"(\d{1,4}) (hour|day|week)s?", text.strip()):
+        return now - timedelta(**{f"{match[2]}s": int(match[1])})
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _url(page: Page, node: yaml.Node, where: str, text: str) -> str:
@@ -445,6 +528,8 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "constraints": _constraints,
     "targets": _targets,
     "index": _index,
+    "indexes": _indexes,
+    "exclude-newer": _exclude_newer,
     "resolver": _resolver,
     "sign": _sign,
     "channel": _channel,

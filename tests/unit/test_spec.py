@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.policy import Policy
-from wheelhouse_builder.spec import DEFAULT_INDEX, Index, Pyproject, Spec, read_spec
+from wheelhouse_builder.spec import DEFAULT_INDEX, Index, Pyproject, Spec, newest_upload, read_spec
 
 GOOD = """\
 bundle: acme-web
@@ -70,7 +70,7 @@ class TestGood:
         assert (spec.name, spec.version) == ("acme-web", "2026.11")
         assert spec.requirement_files == (path.parent / "requirements.in",)
         assert [target.name for target in spec.targets] == ["cp312-manylinux_2_28_x86_64"]
-        assert spec.index == Index(url=DEFAULT_INDEX)
+        assert spec.indexes[0] == Index(url=DEFAULT_INDEX)
         assert (spec.requirements, spec.pyprojects, spec.constraints, spec.key) == ((), (), (), None)
 
     def test_everything_that_can_be_written(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ sign: {key: ~/keys/release}
         assert spec.pyprojects == (Pyproject(path=spec.folder / "pyproject.toml", extras=("web",), groups=("deploy-tools",)),)
         assert spec.constraints == (spec.folder / "constraints.txt",)
         assert [target.name for target in spec.targets] == ["cp312-manylinux_2_28_x86_64", "cp312-win_amd64"]
-        assert spec.index == Index(url="https://index.example/simple", user_variable="INDEX_USER", password_variable="INDEX_PASSWORD")
+        assert spec.indexes[0] == Index(url="https://index.example/simple", user_variable="INDEX_USER", password_variable="INDEX_PASSWORD")
         assert spec.key == Path("/home/someone/keys/release")
 
     def test_paths_begin_where_the_spec_lies_not_where_the_command_runs(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,3 +323,60 @@ index: ftp://x
     def test_a_folder_is_no_spec(self, tmp_path: Path) -> None:
         with pytest.raises(SpecError, match="is a folder"):
             read_spec(tmp_path)
+
+
+class TestIndexes:
+    def test_several_stand_in_order_with_what_is_pinned_to_them(self, write: Write, tmp_path: Path) -> None:
+        (tmp_path / "wheels").mkdir()
+        spec = read_spec(
+            write(
+                GOOD
+                + """\
+indexes:
+  - {name: ours, url: https://pypi.example/simple/, projects: ["acme-*"], user_variable: U, password_variable: P}
+  - {name: vendor, folder: wheels}
+  - {name: pypi, url: https://pypi.org/simple}
+exclude-newer: 14 days
+resolver: pip-tools
+"""
+            )
+        )
+        assert spec.indexes == (
+            Index(url="https://pypi.example/simple", projects=("acme-*",), user_variable="U", password_variable="P"),
+            Index(url=(tmp_path / "wheels").as_uri(), folder=True),
+            Index(url="https://pypi.org/simple"),
+        )
+        assert (spec.exclude_newer, spec.resolver) == ("14 days", "pip-tools")
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("indexes: [{name: a, url: https://a.example}]\nindex: https://b.example", "keep one of them"),
+            ("indexes: []", "must not be empty"),
+            ("indexes: [{url: https://a.example}]", "'name' is missing"),
+            ("indexes: [{name: a}]", "one of url and folder"),
+            ("indexes: [{name: a, url: https://a.example, folder: .}]", "one of url and folder"),
+            ("indexes: [{name: a, folder: absent}]", "there is no folder"),
+            ("indexes: [{name: a, url: https://u:p@a.example}]", "must not hold credentials"),
+            ("indexes: [{name: a, url: https://a.example}, {name: a, url: https://b.example}]", "a name of its own"),
+            ("indexes: [{name: a, url: https://a.example, user_variable: U}]", "come together"),
+            ("exclude-newer: soon", "a date or an age"),
+            ("resolver: poetry", "there is no 'poetry'"),
+        ],
+    )
+    def test_what_is_wrong_is_told_where_it_stands(self, write: Write, text: str, problem: str) -> None:
+        with pytest.raises(SpecError, match=problem):
+            read_spec(write(f"{GOOD}{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("14 days", datetime(2026, 11, 6, tzinfo=UTC)),
+        ("1 week", datetime(2026, 11, 13, tzinfo=UTC)),
+        ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T12:00:00Z", datetime(2026, 11, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_an_age_counts_back_from_now_and_a_date_is_a_date(text: str, moment: datetime) -> None:
+    assert newest_upload(text, datetime(2026, 11, 20, tzinfo=UTC)) == moment

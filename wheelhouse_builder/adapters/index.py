@@ -176,13 +176,22 @@ class Abandoned(Exception):
 
 
 class _Failed(Exception):
-    """One attempt that failed. ``final``: another one would too. ``after``: the index asks to wait so many seconds."""
+    """One attempt that failed.
 
-    def __init__(self, problem: str, *, hint: str = "", final: bool = False, after: float | None = None) -> None:
+    ``final``: another one would too. ``absent``: the index says that there is no such thing. ``after``: it asks to wait so many seconds.
+    """
+
+    def __init__(self, problem: str, *, hint: str = "", final: bool = False, absent: bool = False, after: float | None = None) -> None:
         super().__init__(problem)
         self.hint = hint
         self.final = final
+        self.absent = absent
         self.after = after
+
+
+def is_absent(failure: IndexFailure) -> bool:
+    """Whether the index is well, and only does not have what was asked for."""
+    return isinstance(failure.__cause__, _Failed)
 
 
 class IndexClient:
@@ -237,7 +246,7 @@ class IndexClient:
             except _Failed as failed:
                 failures = 1 if progress() > before else failures + 1
                 if failed.final or failures >= self._patience.attempts or tries >= MAX_TRIES:
-                    raise IndexFailure(str(failed), hint=failed.hint) from failed.__cause__
+                    raise IndexFailure(str(failed), hint=failed.hint) from (failed if failed.absent else failed.__cause__)
                 self._abandoned.wait(self._patience.wait(failures) if failed.after is None else min(failed.after, 60.0))
 
     def _page(self, url: str) -> Page:
@@ -349,7 +358,11 @@ def _accepted(answer: httpx.Response, url: str, *, with_login: bool) -> httpx.Re
     problem = f"{shown(url)} answered {answer.status_code} {answer.reason_phrase}".rstrip()
     again = answer.status_code in WORTH_A_RETRY
     raise _Failed(
-        problem, hint=_status_hint(answer, url, with_login=with_login), final=not again, after=_retry_after(answer) if again else None
+        problem,
+        hint=_status_hint(answer, url, with_login=with_login),
+        final=not again,
+        absent=answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE),
+        after=_retry_after(answer) if again else None,
     )
 
 
@@ -439,7 +452,8 @@ def _local_page(url: str) -> Page:
     try:
         return Page(url=url, content_type="text/html", body=(path / "index.html").read_bytes())
     except OSError as error:
-        raise _Failed(f"cannot read {path}: {error.strerror}", hint="Is this directory an index?", final=True) from error
+        absent = isinstance(error, FileNotFoundError) and path.parent.is_dir()
+        raise _Failed(f"cannot read {path}: {error.strerror}", hint="Is this directory an index?", final=True, absent=absent) from error
 
 
 def parse_page(project: str, page: Page) -> tuple[IndexFile, ...]:

@@ -38,8 +38,10 @@ class Runner(Protocol):
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The part of our environment that a child may see, and ``extra``."""
-    return {key: os.environ[key] for key in PASSED_ON if key in os.environ} | dict(extra or {})
+    """The part of our environment that a child may see, and ``extra``. What this host serves to itself is asked without a proxy."""
+    seen = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
+    near = {key: ",".join(filter(None, (os.environ.get(key), "127.0.0.1"))) for key in ("NO_PROXY", "no_proxy")}
+    return {**seen, **near, **(extra or {})}
 
 
 class Processes:

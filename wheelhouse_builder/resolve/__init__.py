@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.adapters.process import Processes, Runner
+from wheelhouse_builder.adapters.router import Client, Router
 from wheelhouse_builder.errors import NoWheelError, ResolutionError, WheelhouseError
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.markers import holds
@@ -36,7 +37,8 @@ from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Requirements
-from wheelhouse_builder.resolve.shelf import Pages, Shelf
+from wheelhouse_builder.resolve.routed import Routed, routed
+from wheelhouse_builder.resolve.shelf import Shelf
 from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
 from wheelhouse_builder.resolve.uv import Uv, describes
 from wheelhouse_builder.spec import PIP_TOOLS, UV
@@ -53,7 +55,7 @@ def resolve(
     requirements: Requirements,
     targets: Sequence[Target],
     *,
-    pages: Pages,
+    pages: Client,
     cache: Path,
     previous: Mapping[str, Lock] | None = None,
     upgrade: bool = False,
@@ -62,7 +64,7 @@ def resolve(
 ) -> tuple[Lock, ...]:
     """Lock ``requirements`` for each target, in the order of ``targets``.
 
-    ``pages`` is the index as we ourselves read it, when wheels are lacking; ``cache`` is a directory for what the resolver learns.
+    ``pages`` reads indexes for us ourselves, when wheels are lacking; ``cache`` is a directory for what the resolver learns.
     ``previous`` are earlier locks by the name of their target: one that answers the same question is kept as it is, of others the versions
     that still fit; ``upgrade`` forgets them.
 
@@ -71,19 +73,24 @@ def resolve(
     """
     runner = runner or Processes()
     with (
-        Shelf(pages, requirements.index.url, memory=cache / "requires-python") as shelf,
+        routed(pages, requirements.indexes, requirements.exclude_newer) as router,
+        Shelf(router or pages, router.url if router else requirements.indexes[0].url, memory=cache / "requires-python") as shelf,
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
         ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
     ):
         work = _Work(
             requirements=requirements,
-            uv=Uv(runner=runner, cache=cache / "uv"),
-            piptools=PipTools(runner=runner, cache=cache / "pip", shelf=shelf),
+            uv=_behind(router, Uv(runner=runner, cache=cache / "uv")),
+            piptools=_behind(router, PipTools(runner=runner, cache=cache / "pip", shelf=shelf)),
             shelf=shelf,
             previous={} if upgrade else previous or {},
         )
         outcomes = list(threads.map(partial(work.lock, step=step), targets))
     return _all_or_error(outcomes)
+
+
+def _behind(router: Router | None, engine: Engine) -> Engine:
+    return Routed(engine=engine, router=router) if router else engine
 
 
 def engine_for(target: Target, wanted: str = UV) -> str:
@@ -96,8 +103,8 @@ class _Work:
     """What is the same for all targets."""
 
     requirements: Requirements
-    uv: Uv
-    piptools: PipTools
+    uv: Engine
+    piptools: Engine
     shelf: Shelf
     previous: Mapping[str, Lock]
 
@@ -138,7 +145,7 @@ class _Work:
             target=target,
             requirements=tuple(map(str, self.requirements.asked_of(target))),
             constraints=tuple(map(str, self.requirements.constraints)),
-            index=self.requirements.index,
+            index=self.requirements.indexes[0],
             preferred=self._preferred(target),
         )
 

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +65,8 @@ class Requirements:
     constraints: tuple[Line, ...] = ()
     requires_python: SpecifierSet = field(default_factory=SpecifierSet)
     """What the projects themselves say, all together."""
-    index: Index = field(default_factory=Index)
+    indexes: tuple[Index, ...] = (Index(),)
+    exclude_newer: str | None = None
     resolver: str = UV
     special: Mapping[str, Special] = field(default_factory=dict)
     """By the name of the target."""
@@ -86,7 +87,7 @@ class Requirements:
         for path in spec.constraints:
             reader.read_file(path, reader.constraints)
         special = {name: reader.take_change(change, f"{spec.path.name}: {name}") for name, change in spec.changes.items()}
-        return replace(reader.finish(spec.index), resolver=spec.resolver, special=special)
+        return reader.finish(indexes=spec.indexes, exclude_newer=spec.exclude_newer, resolver=spec.resolver, special=special)
 
     @classmethod
     def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
@@ -96,7 +97,7 @@ class Requirements:
             reader.read_file(path, reader.requirements)
         for path in constraints:
             reader.read_file(path, reader.constraints)
-        return reader.finish(index or Index())
+        return reader.finish(indexes=(index or Index(),))
 
     @classmethod
     def from_texts(cls, *texts: str, constraints: tuple[str, ...] = (), index: Index | None = None) -> Requirements:
@@ -106,7 +107,7 @@ class Requirements:
             reader.take(text, "requirement", reader.requirements)
         for text in constraints:
             reader.take(text, "constraint", reader.constraints)
-        return reader.finish(index or Index())
+        return reader.finish(indexes=(index or Index(),))
 
     def asked_of(self, target: Target) -> tuple[Line, ...]:
         """The requirements as ``target`` is asked for them."""
@@ -120,7 +121,8 @@ class Requirements:
             "requirements": sorted(map(str, self.asked_of(target))),
             "constraints": sorted(map(str, self.constraints)),
             "requires-python": str(self.requires_python),
-            "index": self.index.url,
+            "indexes": [[index.url, *index.projects] for index in self.indexes],
+            "exclude-newer": self.exclude_newer,
             "resolver": self.resolver,
             "target": target.name,
             "markers": dict(target.markers),
@@ -137,12 +139,12 @@ class _Reader:
         self.requires_python = SpecifierSet()
         self.problems: list[str] = []
 
-    def finish(self, index: Index) -> Requirements:
-        """Return the list, or raise SpecError with all problems."""
+    def finish(self, **rest: Any) -> Requirements:
+        """Return the list with the ``rest`` of what is to be known, or raise SpecError with all problems."""
         if self.problems:
             raise SpecError(*self.problems, hint=HINT)
         return Requirements(
-            requirements=tuple(self.requirements), constraints=tuple(self.constraints), requires_python=self.requires_python, index=index
+            requirements=tuple(self.requirements), constraints=tuple(self.constraints), requires_python=self.requires_python, **rest
         )
 
     def take_change(self, change: Change, where: str) -> Special:

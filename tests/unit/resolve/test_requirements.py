@@ -92,7 +92,7 @@ deploy = [{include-group = "base"}, "sentry-sdk"]
 def read_pyproject(path: Path, *, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Requirements:
     reader = _Reader()
     reader.read_pyproject(Pyproject(path=path, extras=extras, groups=groups))
-    return reader.finish(Index())
+    return reader.finish()
 
 
 def test_a_pyproject_gives_its_dependencies_extras_that_name_extras_and_groups_that_include_groups(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ targets:
         ["uvloop", "app"],
         ["app", "pywin32>=300"],
     ]
-    plain = Requirements.from_files(tmp_path / "main.in", index=spec.index)
+    plain = Requirements.from_files(tmp_path / "main.in", index=spec.indexes[0])
     assert [requirements.digest(target) == plain.digest(target) for target in spec.targets] == [True, False]
 
 
