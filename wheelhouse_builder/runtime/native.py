@@ -145,7 +145,7 @@ def read_code(file: BinaryIO) -> Optional[Code]:
         if kind == MACH_O:
             return _read_mach_o(head)
         return _Elf(file, head).code() if kind == ELF else None
-    except struct.error:
+    except (struct.error, IndexError):
         raise Malformed("is cut off") from None
 
 
@@ -230,8 +230,12 @@ class _Elf:
 
     def _needed(self, offset: int, libraries: int) -> Iterator[int]:
         """Where in the strings the name of each needed version stands; what is only wished for (weak) is left out."""
-        for _ in range(min(libraries, _MANY)):
+        budget = _MANY
+        for _ in range(libraries):
             _, count, _, first, following = struct.unpack(self._order + "HHIII", self._at(offset, 16))
+            budget -= 1 + count
+            if budget < 0:
+                raise Malformed("needs more than {} versions".format(_MANY))
             place = offset + first
             for _ in range(count):
                 _, flags, _, name, next_ = struct.unpack(self._order + "IHHII", self._at(place, 16))
