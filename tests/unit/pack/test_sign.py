@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import pytest
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from wheelhouse_builder.errors import BundleRefused, EnvironmentFailure, SignatureRefused, UsageError, WheelhouseError
-from wheelhouse_builder.pack import sign as module
+from wheelhouse_builder.pack.container import prove
 from wheelhouse_builder.pack.sign import attach, manifest_bytes, sign
 from wheelhouse_builder.runtime import sshsig
-from wheelhouse_builder.runtime.bundle import open_bundle, verify
+from wheelhouse_builder.runtime.bundle import VerifiedBundle, open_bundle, verify
 from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.policy import read_trust
 
@@ -121,7 +122,7 @@ def another_key(manifest: bytes) -> bytes:
     return sshsig.encode(OURS.public_key, "wheelhouse-bundle-v1", FOREIGN.sign(sshsig.signed_data(manifest, "wheelhouse-bundle-v1")))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "over another manifest": (
         lambda manifest: FOREIGN.armored(manifest.replace(b"2026.11", b"2026.12")),
         "not over this bundle's manifest",
@@ -187,14 +188,13 @@ def test_a_signer_that_lies_is_found_out(bundle: Path, made: Draft) -> None:
 
 def test_a_file_that_changes_meanwhile_is_not_replaced(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two who sign the same file at the same moment: the second one is told, and loses nothing."""
-    real = module.prove
 
-    def sign_it_too(*arguments: object) -> object:
-        monkeypatch.setattr(module, "prove", real)
+    def sign_it_too(path: Path, public_keys: Iterable[bytes]) -> VerifiedBundle:
+        monkeypatch.setattr("wheelhouse_builder.pack.sign.prove", prove)
         sign(bundle, [Key(3)])
-        return real(*arguments)  # type: ignore[arg-type]
+        return prove(path, public_keys)
 
-    monkeypatch.setattr(module, "prove", sign_it_too)
+    monkeypatch.setattr("wheelhouse_builder.pack.sign.prove", sign_it_too)
     with pytest.raises(EnvironmentFailure, match="changed while it was signed"):
         sign(bundle, [FOREIGN])
     assert signers(bundle, OURS, FOREIGN, Key(3)) == {OURS.public_key, Key(3).public_key}
