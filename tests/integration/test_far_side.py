@@ -21,7 +21,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Contents, pack
 from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.payload import frames_with
-from wheelhouse_builder.runtime.trust import read_allowed_signers
+from wheelhouse_builder.runtime.policy import read_trust
 
 OLDEST, *BETWEEN, NEWEST = cpythons()
 ELSEWHERE = "cp312-win_amd64"
@@ -59,7 +59,7 @@ class FarSide:
 
 
 def native_files(tag: str) -> dict[str, str | bytes]:
-    return {"native/__init__.py": f"TAG = {tag!r}\n", "native/core.so": b"\x7fELF" + random.Random(tag).randbytes(100_000)}
+    return {"native/__init__.py": f"TAG = {tag!r}\n", "native/core.bin": b"\x7fELF" + random.Random(tag).randbytes(100_000)}
 
 
 def target_of(version: str) -> str:
@@ -135,7 +135,7 @@ def test_a_target_for_another_host_is_not_installed(far_side: FarSide, tmp_path:
 def test_damage_stops_only_those_who_need_the_damaged_part(far_side: FarSide, tmp_path: Path) -> None:
     """A chunk is checked before it is decompressed; what a target does not need is not even read."""
     plain = far_side.bundle(plain=True)
-    with verify(str(plain), read_allowed_signers(str(far_side.trust))) as bundle:
+    with verify(str(plain), read_trust(str(far_side.trust))) as bundle:
         [damaged] = frames_with(bundle.manifest, [f"wheels/{far_side.large.name}"])
         offset = bundle.frame_offsets[damaged] + LARGE // 2
     data = bytearray(plain.read_bytes())
