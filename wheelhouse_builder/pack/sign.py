@@ -123,11 +123,11 @@ def _require_good(armored: bytes, manifest: bytes) -> None:
     again = f"sign what `wheelhouse manifest FILE` prints: ssh-keygen -Y sign -n {NAMESPACE} -f KEY MANIFEST"
     if kind not in sshsig.KEY_TYPES:
         raise SignatureRefused(
-            f"the signature by {name} is of type {ascii(kind[:80])}, which no reader can check",
+            f"the signature by {name} is of type {kind[:80]!a}, which no reader can check",
             hint=f"sign with one of {', '.join(sshsig.KEY_TYPES)}",
         )
     if found.namespace != NAMESPACE:
-        raise SignatureRefused(f"the signature by {name} is for {ascii(found.namespace[:80])}, not for {NAMESPACE!r}", hint=again)
+        raise SignatureRefused(f"the signature by {name} is for {found.namespace[:80]!a}, not for {NAMESPACE!r}", hint=again)
     if not sshsig.verify(found, manifest):
         raise SignatureRefused(f"the signature by {name} is not over this bundle's manifest", hint=again)
 
