@@ -10,6 +10,7 @@
 An engine (:mod:`~wheelhouse_builder.resolve.uv`, or :mod:`~wheelhouse_builder.resolve.piptools` where the spec wants it or uv has no name
 for the target) decides on versions; which file it is to be is decided once, in
 :mod:`~wheelhouse_builder.resolve.choose`, by the target's own tags and markers. What an earlier lock answers is not asked again.
+Several indexes are one to both of them (:mod:`~wheelhouse_builder.resolve.routed`).
 """
 
 from __future__ import annotations

@@ -21,8 +21,6 @@ class Question:
     requirements: tuple[str, ...]
     constraints: tuple[str, ...]
     index: Index
-    overrides: tuple[str, ...] = ()
-    """Requirements that stand in place of all others of their projects, whoever has them."""
     excluded: frozenset[NormalizedName] = frozenset()
     """Projects to leave out, as if nobody needed them."""
     refused: frozenset[tuple[NormalizedName, Version]] = frozenset()

@@ -116,7 +116,6 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
         "tags": list(map(str, question.target.tags)),
         "index": _index(question.index),
         "excluded": sorted(question.excluded),
-        "overrides": list(question.overrides),
         "cache": str(cache),
         "requirements": REQUIREMENTS,
         "constraints": CONSTRAINTS,
@@ -129,24 +128,16 @@ def _index(index: Index) -> dict[str, str | None]:
     return {"url": index.url, "user_variable": index.user_variable, "password_variable": index.password_variable}
 
 
-def _asked(question: Question) -> Iterator[str]:
-    """The requirements, without what is excluded, with the overrides in place of what they override.
+def _asked(question: Question) -> list[str]:
+    """The requirements, without what is excluded.
 
     And without hashes, which make pip ask for those of everything; the wheels that we choose are held against them.
     """
-    overrides: dict[NormalizedName, list[str]] = {}
-    for text in question.overrides:
-        overrides.setdefault(_project(text), []).append(text)
-    for text in dict.fromkeys(question.requirements):
-        project = _project(text)
-        if project in overrides:
-            yield from overrides.pop(project)
-        elif project not in question.excluded:
-            yield _bare(text)
+    return [text for line in dict.fromkeys(question.requirements) if _project(text := _bare(line)) not in question.excluded]
 
 
 def _project(line: str) -> NormalizedName:
-    return canonicalize_name(Requirement(_bare(line)).name)
+    return canonicalize_name(Requirement(line).name)
 
 
 def _bare(line: str) -> str:
@@ -180,7 +171,7 @@ def _read_child(finished: Finished) -> Mapping[str, Any]:
 
 def _explanation(reasons: Iterable[str], question: Question) -> Iterator[str]:
     """The reasons of pip without its advice, with the requirements that it numbers, and of each list of versions the newest ones."""
-    asked = list(_asked(question))
+    asked = _asked(question)
     for reason in reasons:
         if reason.startswith(("Additionally,", "To fix this")):
             return

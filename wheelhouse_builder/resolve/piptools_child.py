@@ -34,7 +34,6 @@ from pip._internal.models.target_python import TargetPython
 from pip._internal.resolution.resolvelib import factory
 from pip._internal.resolution.resolvelib.candidates import RequiresPythonCandidate
 from pip._internal.utils.misc import redact_auth_from_url
-from pip._internal.utils.packaging import get_requirement
 from pip._vendor.packaging import markers as vendored_markers
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.packaging.tags import Tag
@@ -62,21 +61,12 @@ def become(environment: dict[str, str], tags: Iterable[str]) -> None:
     _replace(RequiresPythonCandidate, "__init__", lambda self, _: first_python(self, version))
 
 
-def see_dependencies(excluded: Collection[str], overrides: Iterable[str]) -> None:
-    """Let wheels depend on what the question says: without the excluded projects, with overrides."""
-    instead: dict[str, list[Requirement]] = {}
-    for text in overrides:
-        requirement = get_requirement(text)
-        instead.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+def leave_out(excluded: Collection[str]) -> None:
+    """Let no wheel depend on the excluded projects."""
     first = Distribution.iter_dependencies
 
     def dependencies(self: Any, extras: Collection[str] = ()) -> Iterator[Requirement]:
-        for requirement in first(self, extras):
-            name = canonicalize_name(requirement.name)
-            if name in instead:
-                yield from (other for other in instead[name] if other.marker is None or other.marker.evaluate({"extra": ""}))
-            elif name not in excluded:
-                yield requirement
+        return (requirement for requirement in first(self, extras) if canonicalize_name(requirement.name) not in excluded)
 
     _replace(Distribution, "iter_dependencies", dependencies)
 
@@ -153,7 +143,7 @@ class _Reasons(logging.Handler):
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The JSON document for ``question``."""
     become(question["environment"], question["tags"])
-    see_dependencies(frozenset(question["excluded"]), question["overrides"])
+    leave_out(frozenset(question["excluded"]))
     heed_failures()
     reasons = _Reasons()
     factory.logger.addHandler(reasons)

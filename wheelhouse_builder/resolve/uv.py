@@ -138,7 +138,6 @@ def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
         "requirements.in": ((), question.requirements),
         "constraints.txt": (("--constraints",), constraints),
         "excluded.txt": (("--excludes",), sorted(question.excluded)),
-        "overrides.txt": (("--overrides",), question.overrides),
     }
     for name, (option, lines) in files.items():
         path = folder / name
