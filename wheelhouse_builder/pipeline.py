@@ -22,7 +22,7 @@ from wheelhouse_builder.errors import SpecError, UsageError
 from wheelhouse_builder.fetch import fetch
 from wheelhouse_builder.model.changes import Changes, changes
 from wheelhouse_builder.model.lock import Lock
-from wheelhouse_builder.pack import Contents, Packed, pack
+from wheelhouse_builder.pack import Base, Contents, Packed, pack
 from wheelhouse_builder.rehearse import rehearse
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, read_lock, resolve, write_lock
@@ -107,9 +107,17 @@ def reviewed_locks(spec: Spec) -> tuple[Lock, ...]:
 
 
 def make_bundle(
-    spec: Spec, output: Path, *, signers: Sequence[Signer], store: Store, reporter: Reporter, plain: bool = False, effort: str = "balanced"
+    spec: Spec,
+    output: Path,
+    *,
+    signers: Sequence[Signer],
+    store: Store,
+    reporter: Reporter,
+    plain: bool = False,
+    effort: str = "balanced",
+    base: Base | None = None,
 ) -> Report:
-    """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``.
+    """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``; of what ``base`` holds nothing travels.
 
     Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
     """
@@ -118,9 +126,12 @@ def make_bundle(
         locks = locks or resolve(Requirements.of(spec), spec.targets, pages=client, cache=store.root, reporter=reporter)
         wanted = chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks)
         wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
+        contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
+        if base and not plain:
+            older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
+            base = replace(base, wheels=older)
     rehearse(locks, wheels)
-    contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
-    packed = pack(contents, output, signers=signers, plain=plain, effort=effort, reporter=reporter)
+    packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
     return Report(packed=packed, locks=locks)
 
 

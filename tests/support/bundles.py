@@ -136,7 +136,7 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "excused": [],
         "files": file_list(others),
         "control": file_list(control),
-        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "frames": frames},
+        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "base": None, "frames": frames},
     }
     return Draft(document=document, control=control, payload=payload)
 

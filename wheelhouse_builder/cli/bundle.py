@@ -15,7 +15,7 @@ from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
 from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
-from wheelhouse_builder.pack import EFFORTS
+from wheelhouse_builder.pack import EFFORTS, read_base
 from wheelhouse_builder.pipeline import Report, make_bundle
 from wheelhouse_builder.spec import Spec, read_spec
 
@@ -23,6 +23,7 @@ EXAMPLES = """
 wheelhouse bundle
 wheelhouse bundle services/web -o web.whb --key release_ed25519
 wheelhouse bundle --plain
+wheelhouse bundle --base acme-web-2026.10.whb
 """
 
 
@@ -37,6 +38,10 @@ def command(
     plain: Annotated[
         bool, typer.Option("--plain", help="Carry the wheels as they are: larger, but tar and pip alone can unpack it.")
     ] = False,
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A bundle, or its manifest.json, that is inside already: make a delta, without what it holds."),
+    ] = None,
     effort: Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")] = "balanced",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -47,13 +52,16 @@ def command(
     That is: lock, fetch, rehearse each target, pack, sign. Locks beside the spec are taken as they are; where they no longer answer
     the spec, the bundle is refused. Without locks, each target is resolved on the spot. A file that is already there is replaced when
     the new one is complete, not before.
+
+    With --base the bundle is a delta. It holds what the base does not; to unpack or install it, name the base there again.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     found = read_spec(spec_at(spec))
     key_path = key.expanduser() if key else found.key or default_key()
     signers = load_signers(key_path, passphrase_from(passphrase_fd))
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
-    report = make_bundle(found, path, signers=signers, store=Store(), reporter=console, plain=plain, effort=effort)
+    held = read_base(base) if base else None
+    report = make_bundle(found, path, signers=signers, store=Store(), reporter=console, plain=plain, effort=effort, base=held)
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))
 
 

@@ -11,6 +11,7 @@ from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.options import (
     AllowRollback,
     AsJson,
+    Bases,
     BundlePath,
     Exact,
     Quiet,
@@ -39,6 +40,7 @@ def command(
     state: State = None,
     allow_rollback: AllowRollback = "",
     volumes: Volumes = None,
+    base: Bases = None,
     exact: Exact = False,
     target: TargetName = None,
     as_json: AsJson = False,
@@ -58,6 +60,7 @@ def command(
             state=given(state),
             allow_rollback=allow_rollback,
             volumes=paths(volumes),
+            bases=paths(base),
             exact=exact,
             target=target,
             progress=console,

@@ -22,6 +22,13 @@ Volumes = Annotated[
     list[Path] | None,
     typer.Option(metavar="PATH", help="Where other volumes of the bundle lie: a file, or a directory. May be repeated."),
 ]
+Bases = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="PATH",
+        help="For a delta: the bundle that it builds on, its volumes, or a directory with its wheels. May be repeated.",
+    ),
+]
 Trust = Annotated[
     Path | None,
     typer.Option(

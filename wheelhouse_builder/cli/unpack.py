@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AllowRollback, AsJson, BundlePath, Exact, Quiet, State, Trust, Verbose, Volumes, given, paths
+from wheelhouse_builder.cli.options import (
+    AllowRollback,
+    AsJson,
+    Bases,
+    BundlePath,
+    Exact,
+    Quiet,
+    State,
+    Trust,
+    Verbose,
+    Volumes,
+    given,
+    paths,
+)
 from wheelhouse_builder.runtime.commands import run_unpack
 
 EXAMPLES = """
@@ -26,6 +39,7 @@ def command(
     state: State = None,
     allow_rollback: AllowRollback = "",
     volumes: Volumes = None,
+    base: Bases = None,
     exact: Exact = False,
     target: Annotated[
         list[str] | None,
@@ -48,6 +62,7 @@ def command(
             state=given(state),
             allow_rollback=allow_rollback,
             volumes=paths(volumes),
+            bases=paths(base),
             exact=exact,
             targets=target or (),
             progress=console,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wheelhouse_builder.cli.console import Console
-from wheelhouse_builder.cli.options import AsJson, BundlePath, Quiet, State, Trust, Verbose, Volumes, given, paths
+from wheelhouse_builder.cli.options import AsJson, Bases, BundlePath, Quiet, State, Trust, Verbose, Volumes, given, paths
 from wheelhouse_builder.runtime.commands import run_verify
 
 EXAMPLES = """
@@ -22,6 +22,7 @@ def command(
     trust: Trust = None,
     state: State = None,
     volumes: Volumes = None,
+    base: Bases = None,
     deep: Annotated[bool, typer.Option("--deep", help="Also rebuild and check each wheel, in the temporary directory.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -32,4 +33,6 @@ def command(
     A check that cannot be made has failed.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
-    console.report(run_verify(str(file), given(trust), state=given(state), volumes=paths(volumes), deep=deep, progress=console))
+    console.report(
+        run_verify(str(file), given(trust), state=given(state), volumes=paths(volumes), bases=paths(base), deep=deep, progress=console)
+    )

@@ -20,6 +20,7 @@ from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.pack.container import compressed_decoders, control_members, prove, publish, seal, signatures
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.crew import Crew
+from wheelhouse_builder.pack.delta import Base, read_base
 from wheelhouse_builder.pack.document import manifest
 from wheelhouse_builder.pack.effort import EFFORTS, effort_named
 from wheelhouse_builder.pack.locks import lock_files
@@ -30,7 +31,7 @@ from wheelhouse_builder.runtime.layout import MANIFEST, README
 from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.sshsig import fingerprint
 
-__all__ = ["EFFORTS", "Contents", "Packed", "pack"]
+__all__ = ["EFFORTS", "Base", "Contents", "Packed", "pack", "read_base"]
 
 _SCRATCH = ".wheelhouse-"
 """How the name of the private directory beside the destination begins."""
@@ -60,13 +61,15 @@ def pack(
     *,
     signers: Sequence[Signer],
     plain: bool = False,
+    base: Base | None = None,
     effort: str = "balanced",
     reporter: Reporter | None = None,
     threads: int | None = None,
 ) -> Packed:
     """Write the bundle of ``contents`` to ``output``, replacing what is there in one step at the end; leave nothing when it fails.
 
-    ``plain`` carries the wheels as they are. ``effort`` is one of :data:`EFFORTS`. The same contents make the same
+    ``plain`` carries the wheels as they are. Of what ``base`` holds nothing travels: the bundle is a delta.
+    ``effort`` is one of :data:`EFFORTS`. The same contents make the same
     bytes, whatever the number of ``threads`` (by default one for each core).
     Raises UsageError, DistributionError, EnvironmentFailure.
     """
@@ -74,22 +77,23 @@ def pack(
     with _disk_failures(output), _private_directory(output) as scratch, Crew(threads) as crew:
         shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent())
         draft = scratch / "bundle"
-        _write(contents, draft, signers, shop, plain=plain)
+        _write(contents, draft, signers, shop, plain=plain, base=base)
         packed = _proved(draft, output, contents, signers)
         publish(draft, output)
     return packed
 
 
-def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Workshop, *, plain: bool) -> None:
+def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Workshop, *, plain: bool, base: Base | None) -> None:
     """Write the whole file to the new file ``draft``, and to the disk."""
     files = {README: readme_text(contents).encode(), **lock_files(contents)}
     control = control_members(contents)
-    frames = (plain_payload if plain else dense_payload)(contents, files, shop)
+    payload = (plain_payload if plain else dense_payload)(contents, files, shop, base)
     with draft.open("xb") as out:
-        written = write_frames(out, frames, shop)
+        written = write_frames(out, payload.frames, shop)
         decoders = compressed_decoders(control)
-        document = canonical_json(manifest(contents, files=files, control=control, decoders=decoders, frames=written, plain=plain))
-        seal(out, control | {MANIFEST: document} | signatures(document, signers), decoders)
+        document = manifest(contents, files=files, control=control, decoders=decoders, frames=written, plain=plain, base=payload.base)
+        encoded = canonical_json(document)
+        seal(out, control | {MANIFEST: encoded} | signatures(encoded, signers), decoders)
         out.flush()
         os.fsync(out.fileno())
 

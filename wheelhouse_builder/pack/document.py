@@ -15,7 +15,7 @@ from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime.layout import FORMAT, VERSION
-from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN
+from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN, ManifestBase
 
 Json = dict[str, object]
 
@@ -39,6 +39,7 @@ def manifest(
     decoders: bytes | None,
     frames: Sequence[Written],
     plain: bool,
+    base: ManifestBase | None = None,
 ) -> Json:
     """The whole document."""
     return {
@@ -58,9 +59,15 @@ def manifest(
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
             "decoders": None if decoders is None else _measured(decoders),
+            "base": None if base is None else _base(base),
             "frames": [_frame(each) for each in frames],
         },
     }
+
+
+def _base(base: ManifestBase) -> Json:
+    pool: list[Json] = [{**each._asdict()} for each in base.pool]
+    return {"name": base.name, "version": base.version, "digest": base.digest, "taken": list(base.taken), "pool": pool}
 
 
 def _policy(policy: Policy) -> Json:

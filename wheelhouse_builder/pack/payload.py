@@ -12,6 +12,7 @@ from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack.container import append
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.crew import Crew
+from wheelhouse_builder.pack.delta import Base, reuse
 from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.effort import Effort
 from wheelhouse_builder.pack.frames import Frame, compress, dense_frames, plain_frames
@@ -21,6 +22,7 @@ from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.runtime import skeleton
 from wheelhouse_builder.runtime.fingerprint import zlib_is_stock
 from wheelhouse_builder.runtime.layout import root_directory, skeleton_entry
+from wheelhouse_builder.runtime.manifest import ManifestBase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,26 +36,41 @@ class Workshop:
     reporter: Reporter
 
 
-def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop) -> tuple[Frame, ...]:
-    """Frames with each content of the wheels once, and ``files``. Raises DistributionError, EnvironmentFailure, OSError."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """What travels, and what is taken from where it goes."""
+
+    frames: tuple[Frame, ...]
+    base: ManifestBase | None
+    """None: nothing is taken, the bundle is whole in itself."""
+
+
+def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop, base: Base | None = None) -> Payload:
+    """Frames with each content of the wheels once, and ``files``; without what ``base`` holds. Raises DistributionError, EnvironmentFailure, OSError."""
     if not zlib_is_stock():
         raise EnvironmentFailure(
             "this Python's zlib is not the usual one, so what it deflates is not what the targets will",
             hint="pack with a Python that has stock zlib, or with --plain",
         )
-    anatomies = _take_all_apart(contents, shop)
-    parts = ((anatomy.wheel.project, part.content) for anatomy in anatomies for part in anatomy.parts)
-    pool = lay_out(parts, share_below=shop.effort.share_below)
-    skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(pool.starts)) for each in anatomies}
-    return dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups)
+    anatomies = _take_all_apart(_travelling(contents, base), shop)
+    parts = [(anatomy.wheel.project, part.content) for anatomy in anatomies for part in anatomy.parts]
+    held = reuse(base, contents, (content.digest for _, content in parts)) if base else None
+    before = held.starts if held else {}
+    pool = lay_out([part for part in parts if part[1].digest not in before], share_below=shop.effort.share_below)
+    offset = held.pool_size if held else 0
+    starts = {**{digest: offset + start for digest, start in pool.starts.items()}, **before}
+    skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(starts)) for each in anatomies}
+    frames = dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups)
+    return Payload(frames=frames, base=held.base if held else None)
 
 
-def plain_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop) -> tuple[Frame, ...]:
-    """Frames with the wheels as they are, and ``files``. Raises OSError."""
-    wheels = _wheels(contents)
+def plain_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop, base: Base | None = None) -> Payload:
+    """Frames with the wheels as they are, and ``files``; without what ``base`` holds. Raises OSError."""
+    wheels = _travelling(contents, base)
     found = [(wheel.project, whole_content(wheel, _unheard)) for wheel in wheels]
     groups = lay_out(found, share_below=shop.effort.share_below).groups
-    return plain_frames(root_directory(contents.name, contents.version), files, groups)
+    frames = plain_frames(root_directory(contents.name, contents.version), files, groups)
+    return Payload(frames=frames, base=reuse(base, contents, ()).base if base else None)
 
 
 def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tuple[Written, ...]:
@@ -72,15 +89,16 @@ def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tupl
         return tuple(append(out, path, frame) for path, frame in zip(done, frames, strict=True))
 
 
-def _take_all_apart(contents: Contents, shop: Workshop) -> list[Anatomy]:
-    wheels = _wheels(contents)
+def _take_all_apart(wheels: Sequence[Wheel], shop: Workshop) -> list[Anatomy]:
     with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
         pulse = shop.crew.pulse(step)
         return list(shop.crew.each(lambda wheel: take_apart(wheel, shop.scratch, pulse), wheels, weight=lambda wheel: wheel.size))
 
 
-def _wheels(contents: Contents) -> list[Wheel]:
-    return [distribution.wheel for distribution in contents.distributions()]
+def _travelling(contents: Contents, base: Base | None) -> list[Wheel]:
+    """The wheels that ``base`` does not hold."""
+    taken = base.taken(contents) if base else frozenset()
+    return [each.wheel for each in contents.distributions() if each.wheel.filename not in taken]
 
 
 def _unheard(amount: int) -> None:

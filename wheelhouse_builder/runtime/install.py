@@ -8,8 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from .bases import Bases
 from .bundle import VerifiedBundle
 from .errors import EnvironmentFailure, InstallError
 from .host import Host
@@ -49,19 +50,31 @@ class Installed(NamedTuple):
     distributions: int
     pip: str
     """Version of pip that is in the environment."""
+    rewritten: Tuple[str, ...]
+    """File names of the wheels whose content was the signed one and whose bytes were not: see :mod:`rewrite`."""
 
 
-def install(bundle: VerifiedBundle, venv: str, target: ManifestTarget, host: Host, progress: Optional[Progress] = None) -> Installed:
+def install(
+    bundle: VerifiedBundle,
+    venv: str,
+    target: ManifestTarget,
+    host: Host,
+    progress: Optional[Progress] = None,
+    *,
+    exact: bool = False,
+    bases: Optional[Bases] = None,
+) -> Installed:
     """Make the virtual environment ``venv``, which must not exist or be empty, and install ``target`` into it.
 
-    ``target`` fits ``host``, the running interpreter, which becomes the environment's.
+    ``target`` fits ``host``, the running interpreter, which becomes the environment's. ``exact`` and ``bases`` as in :func:`unpack.unpack`.
     Raises AlreadyThere, BundleRefused, EnvironmentFailure, InstallError; then ``venv`` is as it was.
     """
     progress = progress or NoProgress()
     path = destination(venv)
     with staging(os.path.dirname(path)) as scratch:
         tree = os.path.join(scratch, "tree")
-        distributions = extract(bundle, tree, scratch, [target], progress)
+        extracted = extract(bundle, tree, scratch, [target], progress, exact=exact, bases=bases)
+        distributions = extracted.distributions
         pip = next(each for each in distributions if each.filename == target.pip)
         existed = os.path.isdir(path)
         try:
@@ -71,7 +84,7 @@ def install(bundle: VerifiedBundle, venv: str, target: ManifestTarget, host: Hos
         except BaseException:
             _undo(path, existed=existed)
             raise
-    return Installed(path, python, target.name, len(distributions), _pip_version(distributions, target))
+    return Installed(path, python, target.name, len(distributions), _pip_version(distributions, target), extracted.rewritten)
 
 
 def _make_venv(path: str, host: Host) -> str:

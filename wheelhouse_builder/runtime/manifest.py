@@ -149,6 +149,28 @@ class Frame(NamedTuple):
     """SHA-256 of each 4 MiB of the compressed bytes."""
 
 
+class BaseWheel(NamedTuple):
+    """A wheel of a delta's base whose members lead the pool."""
+
+    filename: str
+    size: int
+    sha256: str
+    pool_size: int
+    """Bytes of all its members, inflated."""
+
+
+class ManifestBase(NamedTuple):
+    """The bundle without which a delta is not whole."""
+
+    name: str
+    version: str
+    digest: str
+    """Content digest."""
+    taken: Tuple[str, ...]
+    """File names of the distributions that it holds and the delta does not."""
+    pool: Tuple[BaseWheel, ...]
+
+
 class Manifest(NamedTuple):
     """What a bundle holds. Made by :func:`parse_manifest` alone."""
 
@@ -168,6 +190,8 @@ class Manifest(NamedTuple):
     zlib: str
     packed_decoders: Optional[PackedDecoders]
     """None where there is no decoder."""
+    base: Optional[ManifestBase]
+    """None: the bundle is whole in itself."""
     frames: Tuple[Frame, ...]
     document: Dict[str, Any]
     """The whole as parsed JSON."""
@@ -217,7 +241,7 @@ def parse_manifest(data: bytes) -> Manifest:
         ),
     )
     bundle = _keys(document["bundle"], "bundle", ("name", "version"))
-    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "frames"))
+    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "base", "frames"))
     manifest = Manifest(
         name=_part(bundle["name"], "bundle.name"),
         version=_part(bundle["version"], "bundle.version"),
@@ -233,6 +257,7 @@ def parse_manifest(data: bytes) -> Manifest:
         zstd=_text(transport["zstd"], "transport.zstd"),
         zlib=_text(transport["zlib"], "transport.zlib"),
         packed_decoders=_optional(_packed_decoders, transport["decoders"], "transport.decoders"),
+        base=_optional(_base, transport["base"], "transport.base"),
         frames=_list(_frame, transport["frames"], "transport.frames"),
         document=document,
     )
@@ -246,6 +271,7 @@ def parse_manifest(data: bytes) -> Manifest:
         _check_excused,
         _check_files,
         _check_control,
+        _check_base,
         _check_entries,
         _check_frames,
     ):
@@ -407,6 +433,27 @@ def _file(value: Any, where: str) -> ManifestFile:
         path=_path(value["path"], where + ".path"),
         size=_size(value["size"], where + ".size"),
         sha256=_digest(value["sha256"], where + ".sha256"),
+    )
+
+
+def _base(value: Any, where: str) -> ManifestBase:
+    _keys(value, where, ManifestBase._fields)
+    return ManifestBase(
+        name=_part(value["name"], where + ".name"),
+        version=_part(value["version"], where + ".version"),
+        digest=_digest(value["digest"], where + ".digest"),
+        taken=_list(_wheel_name, value["taken"], where + ".taken"),
+        pool=_list(_base_wheel, value["pool"], where + ".pool"),
+    )
+
+
+def _base_wheel(value: Any, where: str) -> BaseWheel:
+    _keys(value, where, BaseWheel._fields)
+    return BaseWheel(
+        filename=_wheel_name(value["filename"], where + ".filename"),
+        size=_size(value["size"], where + ".size"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
+        pool_size=_size(value["pool_size"], where + ".pool_size"),
     )
 
 
@@ -658,10 +705,32 @@ def _is_control_path(path: str) -> bool:
     return folder + "/" == RUNTIME and name.endswith(".py") and "/" not in name
 
 
+def _check_base(manifest: Manifest) -> None:
+    """What is taken from the base are distributions; its wheels lead the pool of a dense bundle alone."""
+    if manifest.base is None:
+        return
+    _sorted(list(manifest.base.taken), "transport.base.taken")
+    _sorted([each.filename for each in manifest.base.pool], "transport.base.pool")
+    held = {each.filename: (each.size, each.sha256) for each in manifest.distributions}
+    for index, filename in enumerate(manifest.base.taken):
+        if filename not in held:
+            raise _refused("transport.base.taken[{}]".format(index), "{!r} is no distribution of the bundle".format(filename))
+    for index, each in enumerate(manifest.base.pool):
+        if each.filename in manifest.base.taken and held[each.filename] != (each.size, each.sha256):
+            raise _refused("transport.base.pool[{}]".format(index), "{!r} is taken from the base with another digest".format(each.filename))
+    if manifest.mode == PLAIN and manifest.base.pool:
+        raise _refused("transport.base.pool", "a plain bundle has no pool")
+    if manifest.base.digest == content_digest(manifest.document):
+        raise _refused("transport.base.digest", "the bundle cannot be its own base")
+
+
 def _check_entries(manifest: Manifest) -> None:
-    """Each distribution and each file has its one entry; the pool is numbered; nothing else is there."""
+    """Each distribution that is not taken from a base and each file has its one entry; the pool is numbered; nothing else is there."""
     sizes: Dict[str, Optional[int]] = {each.path: each.size for each in manifest.files}
+    taken = manifest.base.taken if manifest.base else ()
     for each in manifest.distributions:
+        if each.filename in taken:
+            continue
         if manifest.mode == PLAIN:
             sizes[wheel_entry(each.filename)] = each.size
         else:

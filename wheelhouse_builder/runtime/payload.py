@@ -9,7 +9,7 @@ from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List
 
 from .bundle import VerifiedBundle
 from .errors import BundleRefused
-from .layout import POOL, TAR_END, tar_header, tar_padding
+from .layout import BASE, POOL, TAR_END, tar_header, tar_padding
 from .manifest import Manifest
 from .skeleton import Skeleton
 from .zstd import Decoder
@@ -59,9 +59,12 @@ class Place(NamedTuple):
 
 
 def pool_places(manifest: Manifest) -> Tuple[Place, ...]:
-    """The pool's entries in order."""
+    """The pool's entries in order; for a delta, what it takes from wheels of its base comes first."""
     places: List[Place] = []
     start = 0
+    for wheel in manifest.base.pool if manifest.base else ():
+        places.append(Place(BASE + wheel.filename, start, wheel.pool_size))
+        start += wheel.pool_size
     for frame in manifest.frames:
         for path, size in frame.entries:
             if path.startswith(POOL):

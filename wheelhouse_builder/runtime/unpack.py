@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
-from .layout import DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
-from .manifest import PLAIN, Manifest, ManifestDistribution, ManifestTarget
+from .layout import BASE, DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
+from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
+from .rewrite import rewrite, size_of, with_digests
 from .skeleton import decode, rebuild
 from .staging import destination, publish, require_space, staging, sync_tree
 from .wheel import wheel_problems
@@ -32,33 +34,70 @@ class Unpacked(NamedTuple):
     wheels: int
     size: int
     """Bytes of all wheels."""
+    rewritten: Tuple[str, ...]
+    """File names of the wheels whose content is the signed one and whose bytes are not: see :mod:`rewrite`."""
 
 
-def unpack(bundle: VerifiedBundle, directory: str, targets: Sequence[ManifestTarget], progress: Optional[Progress] = None) -> Unpacked:
+class Extracted(NamedTuple):
+    """What :func:`extract` wrote."""
+
+    distributions: Tuple[ManifestDistribution, ...]
+    """With size and digest of the wheels that are there."""
+    rewritten: Tuple[str, ...]
+    """As in :class:`Unpacked`."""
+
+
+def unpack(
+    bundle: VerifiedBundle,
+    directory: str,
+    targets: Sequence[ManifestTarget],
+    progress: Optional[Progress] = None,
+    *,
+    exact: bool = False,
+    bases: Optional[Bases] = None,
+) -> Unpacked:
     """Write ``wheels/``, ``targets/<target>/`` and README.txt for ``targets`` to ``directory``, which must not exist or be empty.
 
+    ``exact``: refuse where this Python's zlib cannot make the signed bytes again, instead of writing the same content otherwise.
+    ``bases``: where a delta finds what it does not hold itself.
     Raises AlreadyThere, BundleRefused, EnvironmentFailure; then ``directory`` is as it was.
     """
     path = destination(directory)
     with staging(os.path.dirname(path)) as scratch:
         tree = os.path.join(scratch, "tree")
-        wheels = extract(bundle, tree, scratch, targets, progress)
+        extracted = extract(bundle, tree, scratch, targets, progress, exact=exact, bases=bases)
         sync_tree(tree)
         publish(tree, path)
-    return Unpacked(path, tuple(target.name for target in targets), len(wheels), sum(wheel.size for wheel in wheels))
+    wheels = extracted.distributions
+    names = tuple(target.name for target in targets)
+    return Unpacked(path, names, len(wheels), sum(wheel.size for wheel in wheels), extracted.rewritten)
 
 
 def extract(
-    bundle: VerifiedBundle, tree: str, scratch: str, targets: Sequence[ManifestTarget], progress: Optional[Progress] = None
-) -> Tuple[ManifestDistribution, ...]:
+    bundle: VerifiedBundle,
+    tree: str,
+    scratch: str,
+    targets: Sequence[ManifestTarget],
+    progress: Optional[Progress] = None,
+    *,
+    exact: bool = False,
+    bases: Optional[Bases] = None,
+) -> Extracted:
     """Make the directory ``tree`` and prove what is in it; ``scratch`` is a private directory for what lies between.
 
-    Returns the distributions whose wheels are there.
+    ``exact`` and ``bases`` as in :func:`unpack`.
     """
-    extraction = _Extraction(bundle, tree, scratch, targets, progress or NoProgress())
+    manifest = bundle.manifest
+    for target in targets:
+        os.makedirs(os.path.join(tree, "targets", target.name), exist_ok=True)
+    wheels, files = distributions_for(manifest, targets), _files_for(manifest, targets)
+    return _extracted(_Extraction(bundle, tree, scratch, wheels, files, progress or NoProgress(), bases or NO_BASES, exact=exact))
+
+
+def _extracted(extraction: "_Extraction") -> Extracted:
     extraction.read_frames()
     extraction.finish_wheels()
-    return extraction.distributions
+    return extraction.result()
 
 
 def distributions_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Tuple[ManifestDistribution, ...]:
@@ -75,19 +114,34 @@ class _Stopped(Exception):
 class _Extraction:
     """One run: read the frames once, then finish every wheel on all cores."""
 
-    def __init__(self, bundle: VerifiedBundle, tree: str, scratch: str, targets: Sequence[ManifestTarget], progress: Progress) -> None:
-        self.distributions = distributions_for(bundle.manifest, targets)
+    def __init__(
+        self,
+        bundle: VerifiedBundle,
+        tree: str,
+        scratch: str,
+        distributions: Sequence[ManifestDistribution],
+        files: Dict[str, Tuple[int, str]],
+        progress: Progress,
+        bases: Bases,
+        *,
+        exact: bool,
+    ) -> None:
+        self.distributions = tuple(distributions)
+        self._taken = set(bundle.manifest.base.taken if bundle.manifest.base else ())
+        self._carried = tuple(each for each in self.distributions if each.filename not in self._taken)
+        self._bases = bases
         self._bundle = bundle
         self._manifest = bundle.manifest
         self._tree = tree
         self._scratch = scratch
         self._progress = progress
+        self._exact = exact
+        self._rewritten: Dict[str, ManifestDistribution] = {}
         self._stop = threading.Event()
-        self._files = _files_for(bundle.manifest, targets)
+        self._files = files
         self._excused = {each.filename: each.problems for each in bundle.manifest.excused}
         self._pool = PoolSpool(pool_places(bundle.manifest), os.path.join(scratch, "pool"))
-        for folder in ["wheels"] + ["targets/" + target.name for target in targets]:
-            os.makedirs(self._in_tree(folder), exist_ok=True)
+        os.makedirs(self._in_tree("wheels"), exist_ok=True)
         os.mkdir(os.path.join(scratch, "skeletons"))
 
     def read_frames(self) -> None:
@@ -99,11 +153,47 @@ class _Extraction:
                 self._read_frame(decoder, index, step.advance)
         self._check_files()
         missing = self._missing_pool()
-        require_space(self._scratch, sum(each.size for each in self.distributions) + self._pool.size_of(missing))
+        require_space(self._scratch, self._wheels_size() + self._pool.size_of(missing))
+        self._take_from_base(missing)
         second = frames_with(self._manifest, missing)
         with self._progress.step("decompressing", total=self._tar_size(second), unit="B") as step:
             for index in second:
                 self._read_frame(decoder, index, step.advance)
+
+    def _take_from_base(self, missing: Set[str]) -> None:
+        """Put the distributions that the base holds into the tree, and what leads the pool into the spool."""
+        base = self._manifest.base
+        sources = sorted(path[len(BASE) :] for path in missing if path.startswith(BASE))
+        needed = wanted(base, self._manifest, self._taken & {each.filename for each in self.distributions}, sources) if base else []
+        if base is None or not needed:
+            return
+        folder = os.path.join(self._scratch, "base")
+        os.mkdir(folder)
+        self._gather(base, needed, folder)
+        problems = [each.filename for each in needed if _measure(os.path.join(folder, each.filename), _nothing) != (each.size, each.sha256)]
+        if problems:
+            raise _wrong_base(base, problems)
+        for filename in sources:
+            with open(os.path.join(folder, filename), "rb") as file:
+                self._pool.add(BASE + filename, contents_of(file))
+        for each in needed:
+            if each.filename in self._taken:
+                os.rename(os.path.join(folder, each.filename), self._in_tree(wheel_entry(each.filename)))
+
+    def _gather(self, base: ManifestBase, needed: Sequence[Wanted], folder: str) -> None:
+        """Write wheels of the base to ``folder``, from directories, and from the base itself, which may be a delta, too."""
+        bases = self._bases
+        rest = bases.copy(needed, folder)
+        if not rest:
+            return
+        held = bases.bundle(base, self._manifest, rest)
+        names = {each.filename for each in rest}
+        scratch = os.path.join(self._scratch, "of-base")
+        os.mkdir(scratch)
+        wheels = [each for each in held.manifest.distributions if each.filename in names]
+        _extracted(_Extraction(held, os.path.join(scratch, "tree"), scratch, wheels, {}, self._progress, bases, exact=True))
+        for each in wheels:
+            os.rename(os.path.join(scratch, "tree", "wheels", each.filename), os.path.join(folder, each.filename))
 
     def finish_wheels(self) -> None:
         """Rebuild what is not whole yet and prove every wheel, largest first. Raises with the problems of all."""
@@ -112,6 +202,12 @@ class _Extraction:
             problems = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop)
         if problems:
             raise _refusal(problems)
+        self._correct_locks()
+
+    def result(self) -> Extracted:
+        """What was written."""
+        distributions = tuple(self._rewritten.get(each.filename, each) for each in self.distributions)
+        return Extracted(distributions, tuple(sorted(self._rewritten)))
 
     def _decoder(self) -> Decoder:
         folder = os.path.join(self._scratch, "decoder")
@@ -121,13 +217,20 @@ class _Extraction:
     def _first_entries(self) -> Set[str]:
         """What is known to be needed before any skeleton was read."""
         entry = wheel_entry if self._manifest.mode == PLAIN else skeleton_entry
-        return set(self._files) | {entry(each.filename) for each in self.distributions}
+        return set(self._files) | {entry(each.filename) for each in self._carried}
+
+    def _wheels_size(self) -> int:
+        """Bytes that the wheels will take, or more."""
+        if self._manifest.mode == PLAIN or zlib_is_stock():
+            return sum(each.size for each in self.distributions)
+        taken = sum(each.size for each in self.distributions if each.filename in self._taken)
+        return taken + sum(size_of(decode(self._skeleton(each))) for each in self._carried)
 
     def _missing_pool(self) -> Set[str]:
         if self._manifest.mode == PLAIN:
             return set()
         missing: Set[str] = set()
-        for each in self.distributions:
+        for each in self._carried:
             missing |= self._pool.missing(decode(self._skeleton(each)))
         return missing
 
@@ -175,17 +278,41 @@ class _Extraction:
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
 
     def _content_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
-        """Check 7 for one wheel, after rebuilding it where the bundle is dense."""
-        if self._manifest.mode == PLAIN:
+        """Check 7 for one wheel, after rebuilding it where the bundle is dense and holds it itself."""
+        if self._manifest.mode == PLAIN or distribution.filename in self._taken:
             return self._digest_problems(distribution, path)
         try:
             self._rebuild(distribution, path)
             problems = self._digest_problems(distribution, path)
         except BundleRefused as refusal:
             problems = list(refusal.problems)
-        if problems and not zlib_is_stock():  # a foreign zlib may also compress worse, and outgrow the wheel
+        if not problems or zlib_is_stock():
+            return problems
+        if self._exact:  # a foreign zlib may also compress worse, and outgrow the wheel
             raise _foreign_zlib(distribution)
-        return problems
+        return self._rewrite(distribution, path)
+
+    def _rewrite(self, distribution: ManifestDistribution, path: str) -> List[str]:
+        """Write the wheel's content in a container of our own; problems, if that cannot be."""
+        try:
+            with open(self._pool.path, "rb") as spool, open(path, "wb") as out:
+                rewrite(decode(self._skeleton(distribution)), self._pool.reader(spool, self._between), out)
+        except BundleRefused as refusal:
+            return list(refusal.problems)
+        size, sha256 = _measure(path, self._between)
+        self._rewritten[distribution.filename] = distribution._replace(size=size, sha256=sha256)
+        return []
+
+    def _correct_locks(self) -> None:
+        """Write the digests of the wheels that are there into the locks, where they are not the signed ones."""
+        changed = [(each, self._rewritten[each.filename]) for each in self.distributions if each.filename in self._rewritten]
+        for path in self._files if changed else ():
+            if path == README:
+                continue
+            with open(self._in_tree(path), encoding="utf-8", newline="") as file:
+                text = with_digests(file.read(), changed)
+            with open(self._in_tree(path), "w", encoding="utf-8", newline="") as file:
+                file.write(text)
 
     def _digest_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
         if _measure(path, self._between) == (distribution.size, distribution.sha256):
@@ -252,6 +379,13 @@ def _measure(path: str, between: Callable[[], None]) -> Tuple[int, str]:
     return size, digest.hexdigest()
 
 
+def _wrong_base(base: ManifestBase, filenames: Sequence[str]) -> WheelhouseError:
+    return BundleRefused(
+        *["%s in the base is not the wheel that the delta needs: its size or SHA-256 differs." % name for name in filenames],
+        hint="Nothing was written. The delta needs %s. Name that bundle with --base, or a directory with just its wheels." % named(base),
+    )
+
+
 def _nothing() -> None:
     pass
 
@@ -266,5 +400,6 @@ def _foreign_zlib(distribution: ManifestDistribution) -> WheelhouseError:
     return EnvironmentFailure(
         "%s cannot be rebuilt here: the zlib of this Python is not stock zlib (zlib-ng or another replacement), "
         "so it compresses to other bytes than the signed ones." % distribution.filename,
-        hint="Nothing was written. Run this under a Python with stock zlib, or ask the sender for a bundle made with --plain.",
+        hint="Nothing was written. Do without --exact: the wheels then have the signed content in another container. Or run this under a "
+        "Python with stock zlib, or ask the sender for a bundle made with --plain.",
     )
