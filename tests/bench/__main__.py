@@ -1,6 +1,6 @@
-"""``make bench``: the project's figures, each as a ratio to a named peer that ran in turn with it.
+"""``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
-``python -m tests.bench [NAME …]`` runs only those named.
+``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets, only then.
 """
 
 from __future__ import annotations
@@ -8,14 +8,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import fetch
+from tests.bench import fetch, pack
 
-BENCHES: dict[str, Callable[[], str]] = {"fetch": fetch.bench}
+BENCHES: dict[str, Callable[[], str]] = {
+    "fetch": fetch.bench,
+    "pack": pack.one_target,
+    "pack-4": pack.four_targets,
+    "pack-7": pack.seven_targets,
+}
+USUAL = ("fetch", "pack")
 
 
 def main() -> None:
-    """Run what is named, or all, and print each table as it is ready."""
-    for name in sys.argv[1:] or BENCHES:
+    """Run what is named, or the usual ones, and print each table as it is ready."""
+    for name in sys.argv[1:] or USUAL:
         print(f"\n{name}\n{'─' * len(name)}\n{BENCHES[name]()}", flush=True)
 
 
