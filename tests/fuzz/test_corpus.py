@@ -12,7 +12,7 @@ import pytest
 from tests.fuzz.parsers import PARSERS
 from tests.fuzz.seeds import CORPUS
 
-SECONDS = 0.7
+SECONDS = 0.4
 """For the mutants of one parser."""
 
 

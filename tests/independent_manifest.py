@@ -1,0 +1,150 @@
+"""The manifest and its paths, for the independent reader: written from FORMAT.md, sections 5 and 7, alone."""
+
+import hashlib
+import json
+import re
+import time
+import unicodedata
+from typing import Any
+
+from tests.independent_signatures import require
+
+Json = Any
+
+# In its schema a string is a pattern, a type a type, a list all its items, and a tuple means: or null.
+
+DEVICE = r"(?i:con|prn|aux|nul|conin\$|conout\$|com[1-9]|lpt[1-9]) *(?:\.[^/]*)?(?:/|\Z)"
+PART = rf"(?!{DEVICE})[^\0-\x1f\x7f-\U0010FFFF<>:\"|?*\\/]+(?<![. ])"
+PATH = rf"(?=.{{1,1024}}\Z){PART}(?:/{PART})*"
+TEXT = r"[^\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*"
+WORD, NAME, DIGEST = "[A-Za-z0-9_]+", "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", "[0-9a-f]{64}"
+WHEEL_NAME = rf"(?=(?:[^-]*-){{4,5}}[^-]*\Z){PART}(?<=\.whl)"
+URL = rf"(?={TEXT}\Z)(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?"
+
+
+def is_time(value: Json) -> bool:
+    return fits(value, r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z") and bool(time.strptime(value, "%Y-%m-%dT%H:%M:%SZ"))
+
+
+def is_entry(value: Json) -> bool:
+    return isinstance(value, list) and len(value) == 2 and fits(value[0], PATH) and fits(value[1], int)
+
+
+def of(schema: Json, keys: str) -> dict[str, Json]:
+    return dict.fromkeys(keys.split(), schema)
+
+
+MARKERS = of((TEXT, None), "implementation_name implementation_version os_name platform_machine platform_python_implementation")
+MARKERS |= of((TEXT, None), "platform_release platform_system platform_version python_full_version python_version sys_platform")
+FILE = of(PATH, "path") | of(int, "size") | of(DIGEST, "sha256")
+ORIGIN = of("index", "kind") | of(URL, "url") | of((is_time, None), "uploaded")
+FRAME = of(int, "size tar_size") | of([is_entry], "entries") | of([DIGEST], "chunks")
+TARGET = of(f"{WORD}-{WORD}", "name") | of(WORD, "interpreter abi") | of([WORD], "platforms") | of(WHEEL_NAME, "pip")
+TARGET |= of((WHEEL_NAME, None), "decoder") | of(MARKERS, "markers")
+DECODER = of(WHEEL_NAME, "filename") | of(int, "size") | of(DIGEST, "sha256") | of(ORIGIN, "origin")
+WHEEL = DECODER | of("[a-z0-9]+(-[a-z0-9]+)*", "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "version")
+WHEEL |= of([TEXT], "targets") | of(bool, "bootstrap")
+POLICY = of((NAME, None), "channel") | of((int, None), "sequence") | of([NAME], "audience") | of((is_time, None), "not_after")
+EXCUSE = of(WHEEL_NAME, "filename") | of(rf"(?=.*\S){TEXT}", "reason") | of([TEXT], "problems")
+TRANSPORT = of("dense|plain", "mode") | of(TEXT, "zstd zlib") | of([FRAME], "frames")
+TRANSPORT |= of((of(int, "size") | of(DIGEST, "sha256"), None), "decoders")
+SOURCE = of(WHEEL_NAME, "filename") | of(int, "size pool_size") | of(DIGEST, "sha256")
+TRANSPORT |= of((of(PART, "name version") | of(DIGEST, "digest") | of([WHEEL_NAME], "taken") | of([SOURCE], "pool"), None), "base")
+MANIFEST = of("wheelhouse-bundle", "format") | of(int, "version") | of(of(PART, "name version"), "bundle") | of((is_time, None), "as_of")
+MANIFEST |= (
+    of(POLICY, "policy") | of([TARGET], "targets") | of([DECODER], "decoders") | of([WHEEL], "distributions") | of([EXCUSE], "excused")
+)
+MANIFEST |= of([FILE], "files control") | of(TRANSPORT, "transport")
+
+
+def fits(value: Json, schema: Json) -> bool:
+    match schema:
+        case str():
+            return isinstance(value, str) and re.fullmatch(schema, value) is not None
+        case type():
+            return type(value) is schema and value in range(2**63)
+        case dict():
+            return isinstance(value, dict) and value.keys() == schema.keys() and all(fits(value[key], schema[key]) for key in schema)
+        case list():
+            return isinstance(value, list) and all(fits(item, schema[0]) for item in value)
+        case tuple():
+            return value is None or fits(value, schema[0])
+    return bool(schema(value))
+
+
+def without_twins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    require(len(dict(pairs)) == len(pairs), "manifest: a key stands twice")
+    return dict(pairs)
+
+
+def check_order(where: str, names: list[str]) -> None:
+    require(all(fits(name, PATH) for name in names), f"{where}: a name is not allowed")
+    require(names == sorted(names) and len({name.lower() for name in names}) == len(names), f"{where}: not sorted, or two are alike")
+
+
+def check_references(manifest: dict[str, Json]) -> None:
+    """What one part of the manifest says of another, and the order of its lists."""
+    keys = {
+        "targets": "name",
+        "decoders": "filename",
+        "distributions": "filename",
+        "excused": "filename",
+        "files": "path",
+        "control": "path",
+    }
+    names = {part: [item[key] for item in manifest[part]] for part, key in keys.items()}
+    for part, paths in names.items():
+        check_order(part, paths)
+    projects = {wheel["filename"]: wheel["project"] for wheel in manifest["distributions"]}
+    for wheel in manifest["distributions"]:
+        check_order(wheel["filename"], wheel["targets"])
+        require(set(wheel["targets"]) <= set(names["targets"]) and (wheel["targets"] or wheel["bootstrap"]), "a wheel is for nobody")
+        require(re.sub("[-_.]+", "-", wheel["filename"].split("-")[0]).lower() == wheel["project"], "a wheel is of another project")
+    for target in manifest["targets"]:
+        require(projects.get(target["pip"]) == "pip" and len(set(target["platforms"])) == len(target["platforms"]) > 0, "pip, or platforms")
+    locks = [f"targets/{name}/{lock}" for name in names["targets"] for lock in ("pylock.toml", "requirements.txt")]
+    require(locks and names["files"] == sorted(["README.txt", *locks]), "the other files are not README.txt and the locks")
+    require(names["decoders"] == sorted({target["decoder"] for target in manifest["targets"]} - {None}), "the targets' decoders")
+    archive = (bool(manifest["transport"]["decoders"]), "decoders.tar" in names["control"])
+    require(archive == (bool(names["decoders"]),) * 2, "the decoders' archive is missing, or there without a decoder")
+    kinds = r"__main__\.py|decoders\.tar|wheelhouse_runtime/[^/]*\.py"
+    require(all(re.fullmatch(kinds, name) for name in names["control"]), "a control file has no place")
+    require(set(names["excused"]) <= projects.keys() and all(each["problems"] for each in manifest["excused"]), "an excuse for nothing")
+    channel, sequence, audience = map(manifest["policy"].get, ("channel", "sequence", "audience"))
+    require(audience == sorted(set(audience)) and (sequence is None or channel is not None), "an audience not sorted, or no channel")
+
+
+def base_of(manifest: dict[str, Json]) -> dict[str, Json]:
+    """What a delta takes from its base; nothing, if the bundle is no delta."""
+    return manifest["transport"]["base"] or {"taken": [], "pool": [], "digest": ""}
+
+
+def check_base(manifest: dict[str, Json]) -> None:
+    base, wheels = base_of(manifest), {wheel["filename"]: wheel for wheel in manifest["distributions"]}
+    check_order("taken from the base", base["taken"])
+    check_order("pool of the base", [wheel["filename"] for wheel in base["pool"]])
+    require(set(base["taken"]) <= wheels.keys(), "what is taken from the base is no distribution")
+    for wheel in base["pool"]:
+        same = (
+            all(wheels[wheel["filename"]][key] == wheel[key] for key in ("size", "sha256")) if wheel["filename"] in base["taken"] else True
+        )
+        require(same and manifest["transport"]["mode"] == "dense", "a wheel of the base is two wheels, or leads no pool")
+    require(base["digest"] != content_digest(manifest), "the bundle is its own base")
+
+
+def canonical(document: dict[str, Json]) -> bytes:
+    return (json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def content_digest(manifest: dict[str, Json]) -> str:
+    return hashlib.sha256(canonical({key: value for key, value in manifest.items() if key != "transport"})).hexdigest()
+
+
+def parse_manifest(data: bytes) -> dict[str, Json]:
+    """The manifest, which is canonical and does not contradict itself; the rest of check 3 is about other bytes."""
+    manifest: dict[str, Json] = json.loads(data.decode(), object_pairs_hook=without_twins)
+    require(canonical(manifest) == data and unicodedata.is_normalized("NFC", data.decode()), "the manifest is not canonical")
+    require(fits(manifest, MANIFEST) and manifest["version"] == 1, "the manifest does not fit its schema")
+    check_references(manifest)
+    check_base(manifest)
+    return manifest
