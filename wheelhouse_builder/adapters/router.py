@@ -8,13 +8,16 @@ rule is kept here, once, for both of them and for us:
 3. what was uploaded at ``newest`` or later, or nobody knows when, is not there. A folder's wheels are: whoever laid them there chose them.
 
 An index that fails is never passed over: that would be asking the next one for a project that is not its own. Files come from where they
-lie, except those that a resolver could not fetch itself: from folders, and from indexes that want credentials.
+lie, except those that a resolver could not fetch itself: from folders, and from indexes that want credentials. So that nobody else on this
+host gets these, the router itself wants credentials, made for the run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -29,7 +32,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from wheelhouse_builder.adapters.index import IndexFile, Sink, is_absent
+from wheelhouse_builder.adapters.index import IndexFile, Login, Sink, is_absent
 from wheelhouse_builder.errors import IndexFailure
 
 PORT = 47_611
@@ -98,6 +101,8 @@ class Router:
         self._mutex = threading.Lock()
         self.failures: list[IndexFailure] = []
         """Of the places, as they came: resolvers tell of them in terms of this host."""
+        self.login = Login(user="wheelhouse", password=secrets.token_urlsafe(32))
+        """What it wants to see."""
         self._server = _server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -229,6 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer for a project page or a carried file."""
+        if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), self.router.login.header.encode()):
+            self._send(401, "text/plain", b"")
+            return
         path = urlsplit(self.path).path
         try:
             body = self.router.page(path.split("/")[2]) if path.startswith("/simple/") else self.router.carried(path)
@@ -243,6 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        if status == 401:
+            self.send_header("WWW-Authenticate", "Basic")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":

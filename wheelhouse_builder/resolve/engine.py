@@ -9,6 +9,7 @@ from packaging.pylock import Pylock
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from wheelhouse_builder.adapters.index import Login, login_from_environment
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.spec import Index
 
@@ -21,6 +22,8 @@ class Question:
     requirements: tuple[str, ...]
     constraints: tuple[str, ...]
     index: Index
+    login: Login | None = None
+    """For the index, where its credentials do not stand in the environment variables that it names."""
     excluded: frozenset[NormalizedName] = frozenset()
     """Projects to leave out, as if nobody needed them."""
     refused: frozenset[tuple[NormalizedName, Version]] = frozenset()
@@ -29,6 +32,13 @@ class Question:
     """An earlier answer, whose versions stay where they still fit."""
     dependencies: bool = True
     """Whether to follow dependencies."""
+
+
+def login_of(question: Question) -> Login | None:
+    """The credentials for the index of ``question``. Raises EnvironmentFailure when a variable that the spec names is not set."""
+    if question.login is not None or question.index.password_variable is None:
+        return question.login
+    return login_from_environment(question.index.user_variable, question.index.password_variable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

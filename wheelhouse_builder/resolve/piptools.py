@@ -22,12 +22,10 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from wheelhouse_builder.adapters.index import login_from_environment
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of
 from wheelhouse_builder.resolve.shelf import Shelf
-from wheelhouse_builder.spec import Index
 
 CHILD = Path(__file__).with_name("piptools_child.py")
 CREATED_BY = "pip-tools"
@@ -52,7 +50,7 @@ class PipTools:
             _write_inputs(question, self.cache, folder)
             # -P: the child's own folder is no place to import from; PYTHON* variables do not reach it.
             command = [sys.executable, "-P", str(CHILD), "question.json"]
-            finished = self.runner.run(command, env=_environment(question.index), cwd=folder)
+            finished = self.runner.run(command, env=_environment(question), cwd=folder)
         said = _read_child(finished)
         match said:
             case {"pins": list() as pins}:
@@ -114,7 +112,7 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
     document = {
         "environment": dict(question.target.environment),
         "tags": list(map(str, question.target.tags)),
-        "index": _index(question.index),
+        "index": question.index.url,
         "excluded": sorted(question.excluded),
         "cache": str(cache),
         "requirements": REQUIREMENTS,
@@ -122,10 +120,6 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
         "answer": ANSWER,
     }
     (folder / "question.json").write_text(json.dumps(document), encoding="utf-8")
-
-
-def _index(index: Index) -> dict[str, str | None]:
-    return {"url": index.url, "user_variable": index.user_variable, "password_variable": index.password_variable}
 
 
 def _asked(question: Question) -> list[str]:
@@ -150,13 +144,11 @@ def _pins(preferred: Pylock | None) -> Iterator[str]:
             yield f"{package.name}=={package.version}"
 
 
-def _environment(index: Index) -> Mapping[str, str]:
+def _environment(question: Question) -> Mapping[str, str]:
     """Return what the child must see besides the clean environment. Raises EnvironmentFailure when a variable is not set."""
-    alone = {"PIP_CONFIG_FILE": os.devnull}
-    if index.password_variable is None:
-        return alone
-    login = login_from_environment(index.user_variable, index.password_variable)
-    return {**alone, **({index.user_variable: login.user} if index.user_variable else {}), index.password_variable: login.password}
+    login = login_of(question)
+    credentials = {"WHEELHOUSE_INDEX_USER": login.user, "WHEELHOUSE_INDEX_PASSWORD": login.password} if login else {}
+    return {"PIP_CONFIG_FILE": os.devnull, **credentials}
 
 
 def _read_child(finished: Finished) -> Mapping[str, Any]:

@@ -88,20 +88,19 @@ def _replace(owner: Any, name: str, value: object) -> None:
     setattr(owner, name, value)
 
 
-def index_url(index: dict[str, Any]) -> str:
+def with_login(url: str) -> str:
     """The URL of the index, with the credentials that stand in the environment: they are in no command line."""
-    url = str(index["url"])
-    if not index["password_variable"]:
+    password = os.environ.get("WHEELHOUSE_INDEX_PASSWORD")
+    if password is None:
         return url
-    user = os.environ[index["user_variable"]] if index["user_variable"] else "__token__"
     parts = urlsplit(url)
-    login = f"{quote(user, safe='')}:{quote(os.environ[index['password_variable']], safe='')}"
+    login = f"{quote(os.environ['WHEELHOUSE_INDEX_USER'], safe='')}:{quote(password, safe='')}"
     return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
 
 
 def compile_pins(question: dict[str, Any]) -> list[str]:
     """Run pip-compile; the lines of its answer. Raises what pip and pip-tools raise."""
-    url = index_url(question["index"])
+    url = with_login(question["index"])
     trusted = [f"--trusted-host={urlsplit(url).hostname}"] if url.startswith("http:") else []
     arguments = [
         *("--no-config", "--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-annotate", "--newline=lf"),

@@ -40,7 +40,7 @@ class Routed:
     def answer(self, question: Question) -> Answer:
         """See :class:`~wheelhouse_builder.resolve.engine.Engine`. An index that failed is told in its own words."""
         try:
-            answer = self.engine.answer(replace(question, index=Index(url=self.router.url)))
+            answer = self.engine.answer(replace(question, index=Index(url=self.router.url), login=self.router.login))
         except IndexFailure as failure:
             raise next(iter(self.router.failures), failure) from failure
         if self.router.failures:

@@ -18,14 +18,12 @@ import uv
 from packaging.pylock import Pylock, PylockValidationError
 from packaging.utils import NormalizedName, canonicalize_name
 
-from wheelhouse_builder.adapters.index import login_from_environment
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
 from wheelhouse_builder.model.facts import MinorVersion
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable
-from wheelhouse_builder.spec import Index
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of
 
 GLIBC_STEPS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 """Minor versions of glibc 2 that uv has a name for.
@@ -119,16 +117,13 @@ def _environment(question: Question) -> dict[str, str]:
         if isinstance(platform, Platform) and platform.system == "macosx"
         else {}
     )
-    return floor | _credentials(question.index)
+    return floor | _credentials(question)
 
 
-def _credentials(index: Index) -> dict[str, str]:
-    """Credentials from the environment variables that the spec names. Raises EnvironmentFailure when one of them is not set."""
-    if index.password_variable is None:
-        return {}
-    login = login_from_environment(index.user_variable, index.password_variable)
+def _credentials(question: Question) -> dict[str, str]:
+    login = login_of(question)
     name = f"UV_INDEX_{INDEX_NAME.upper()}"
-    return {f"{name}_USERNAME": login.user, f"{name}_PASSWORD": login.password}
+    return {f"{name}_USERNAME": login.user, f"{name}_PASSWORD": login.password} if login else {}
 
 
 def _write_inputs(question: Question, folder: Path) -> Iterator[str]:

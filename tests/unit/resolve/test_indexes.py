@@ -12,6 +12,7 @@ import pytest
 from tests.support.index import LocalIndex, failing
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.adapters.index import IndexClient, Login
+from wheelhouse_builder.adapters.router import Place, Router
 from wheelhouse_builder.errors import IndexFailure, NoWheelError, ResolutionError
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
@@ -133,3 +134,13 @@ def test_a_yanked_release_is_taken_only_by_who_names_it(build: Callable[..., Tow
     indexes = (Index(url=town.ours.url), Index(url=town.theirs.url))
     assert str(town.lock("app", indexes=indexes).wheels[0].version) == "1.0"
     assert str(town.lock("app==2.0", indexes=indexes).wheels[0].version) == "2.0"
+
+
+def test_nobody_else_on_this_host_gets_what_is_carried(town: Town) -> None:
+    wheel = make_wheel(town.folder, "local", "1.0")
+    with IndexClient() as client, Router(client, [Place(url=town.folder.as_uri(), folder=True)]) as router:
+        with pytest.raises(IndexFailure, match="401"):
+            client.files(router.url, "local")
+        with IndexClient(logins={router.url: router.login}) as ours:
+            (file,) = ours.files(router.url, "local")
+            assert router.true_url(file.url) == wheel.as_uri()
