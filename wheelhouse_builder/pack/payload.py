@@ -46,7 +46,10 @@ class Payload:
 
 
 def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop, base: Base | None = None) -> Payload:
-    """Frames with each content of the wheels once, and ``files``; without what ``base`` holds. Raises DistributionError, EnvironmentFailure, OSError."""
+    """Frames with each content of the wheels once, and ``files``; without what ``base`` holds.
+
+    Raises DistributionError, EnvironmentFailure, OSError.
+    """
     if not zlib_is_stock():
         raise EnvironmentFailure(
             "this Python's zlib is not the usual one, so what it deflates is not what the targets will",

@@ -6,7 +6,7 @@ that is decompressed.
 
 import os
 import shutil
-from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from .bundle import VerifiedBundle, verify
 from .errors import BundleRefused
@@ -52,9 +52,10 @@ class Bases:
         self._paths = [path for path in paths if path not in self._directories]
         self._trust = trust
         self._bundles: Optional[Dict[str, VerifiedBundle]] = None
+        self._used: Set[str] = set()
 
     def copy(self, wheels: Iterable[Wanted], folder: str) -> List[Wanted]:
-        """Copy to ``folder`` what the directories have under the right name; returns the rest. Whether it is the right wheel is not looked at."""
+        """Copy to ``folder`` what the directories have, by file name and size, and return the rest; the caller looks at digests."""
         rest = []
         for wheel in wheels:
             path = self._find(wheel)
@@ -69,6 +70,12 @@ class Bases:
         held = self._opened().get(base.digest)
         if held is None:
             raise self._not_there(base, manifest, missing)
+        if base.digest in self._used:
+            raise BundleRefused(
+                "The bases that were named are deltas of each other, and none of them holds %s." % missing[0].filename,
+                hint="Name one that is whole in itself, too.",
+            )
+        self._used.add(base.digest)
         there = {(each.filename, each.sha256) for each in held.manifest.distributions}
         lacking = [wheel.filename for wheel in missing if (wheel.filename, wheel.sha256) not in there]
         if lacking:
