@@ -9,15 +9,14 @@ from wheelhouse_builder.runtime.layout import NAMESPACE
 
 EXAMPLES = """
 wheelhouse manifest acme-web-2026.11.whb > m.json
-ssh-keygen -Y sign -n wheelhouse-bundle-v1 -f KEY m.json
-wheelhouse sign acme-web-2026.11.whb --attach m.json.sig
 """
 
 
 def command(file: BundlePath, *, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Print the manifest of a bundle: exactly the bytes that are signed.
 
-    Carry them to where the key is, sign them there, and carry the signature back. Nothing is verified here; `wheelhouse verify` does that.
+    Carry them to where the key is, sign them there with ssh-keygen -Y sign -n wheelhouse-bundle-v1 -f KEY m.json, carry m.json.sig back,
+    and attach it with wheelhouse sign --attach. Nothing is verified here; wheelhouse verify does that.
     """
     manifest = manifest_bytes(file)
     document = {"command": "manifest", "namespace": NAMESPACE, "manifest": manifest.decode()}

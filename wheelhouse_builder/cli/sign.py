@@ -34,7 +34,7 @@ def command(
     ] = None,
     agent: Annotated[str | None, typer.Option(metavar="FINGERPRINT", help="Sign with this key of ssh-agent.")] = None,
     attach: Annotated[
-        Path | None, typer.Option(metavar="SIG", help="Attach a signature that was made elsewhere; see `wheelhouse manifest --help`.")
+        Path | None, typer.Option(metavar="SIG", help="Attach a signature that was made elsewhere; see wheelhouse manifest.")
     ] = None,
     passphrase_fd: PassphraseFd = None,
     as_json: AsJson = False,
