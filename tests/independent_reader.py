@@ -12,6 +12,7 @@ of a host; the base of a delta must lie in a directory of wheels.
 import hashlib
 import io
 import itertools
+import lzma
 import shutil
 import struct
 import sys
@@ -246,8 +247,9 @@ def verify(bundle: Path, trusted: set[bytes], directory: Path | None = None, bas
                 read_base(manifest, directory, base)
                 read_payload(file, manifest, directory)
                 check_contents(manifest, directory)
+                check_decoders(manifest, members.get("decoders.tar.xz", b""))
             return manifest
-    except (ValueError, RecursionError, zstandard.ZstdError) as error:  # from JSON, text, times and frames
+    except (ValueError, RecursionError, zstandard.ZstdError, lzma.LZMAError) as error:  # from JSON, text, times and frames
         raise Refused(str(error)) from error
 
 
@@ -296,6 +298,15 @@ def check_contents(manifest: dict[str, Json], directory: Path) -> None:
         check_file(directory / "wheels" / wheel["filename"], wheel)
     for other in manifest["files"]:
         check_file(directory / other["path"], other)
+
+
+def check_decoders(manifest: dict[str, Json], archive: bytes) -> None:
+    """Check 7, too: the content digest hangs on what the archive holds."""
+    for named in manifest["control"]:
+        if named["path"] == "decoders.tar":
+            decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            found = described("decoders.tar", decoder.decompress(archive, 64 * MIB))
+            require(found == named and decoder.eof and not decoder.unused_data, "the decoders are not those of the manifest")
 
 
 def check_file(path: Path, expected: Json) -> None:

@@ -10,6 +10,7 @@ import inspect
 import io
 import itertools
 import json
+import lzma
 import random
 import subprocess
 import sys
@@ -304,6 +305,27 @@ def test_both_refuse_another_archive_that_is_signed(readers: Readers, drafts: di
             assert readers.verdict(with_frame(made, number, frames.compress(bytes(tar))).signed(OURS)) == REFUSED, position
             tar[position] ^= 1
         assert readers.verdict(with_frame(made, number, frames.compress(bytes(tar))).signed(OURS)) == ACCEPTED
+
+
+def with_decoders(made: Draft, tar: bytes, archive: bytes) -> Draft:
+    """The draft with ``archive`` as its decoders' archive, which is said to hold ``tar``."""
+    document = copy.deepcopy(made.document)
+    wheel = "backports_zstd-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
+    origin = document["distributions"][0]["origin"]
+    document["targets"][0]["decoder"] = wheel
+    document["decoders"] = [{"filename": wheel, **bundles.size_and_digest(b"a wheel"), "origin": origin}]
+    document["transport"]["decoders"] = bundles.size_and_digest(archive)
+    document["control"] = sorted([*document["control"], *bundles.file_list({"decoders.tar": tar})], key=lambda file: str(file["path"]))
+    return replace(made, document=document, control={**made.control, "decoders.tar.xz": archive})
+
+
+def test_both_say_the_same_of_the_decoders_that_are_carried(readers: Readers, drafts: dict[str, Draft]) -> None:
+    tar = bytes(10240)
+    good, packed = with_decoders(drafts["dense"], tar, lzma.compress(tar)), lzma.compress(tar)
+    assert readers.verdict(good.signed(OURS)) == ACCEPTED
+    for archive in (packed[:-1], packed + b"\0", packed + packed, lzma.compress(tar + b"\0"), lzma.compress(b"evil"), b"", tar):
+        assert readers.verdict(with_decoders(drafts["dense"], tar, archive).signed(OURS)) == REFUSED
+    assert readers.verdict(replace(good, control=drafts["dense"].control).signed(OURS)) == REFUSED
 
 
 # Real bundles

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from . import zstd_wheel
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
-from .layout import BASE, DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
+from .layout import BASE, DECODERS, DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
 from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
@@ -212,7 +213,11 @@ class _Extraction:
     def _decoder(self) -> Decoder:
         folder = os.path.join(self._scratch, "decoder")
         os.mkdir(folder, 0o700)
-        return choose_decoder(self._bundle.control.get(DECODERS_MEMBER, b""), folder)
+        archive = self._bundle.control.get(DECODERS_MEMBER, b"")
+        for each in self._manifest.control:
+            if each.path == DECODERS:
+                zstd_wheel.require_content(archive, each.size, each.sha256)
+        return choose_decoder(archive, folder)
 
     def _first_entries(self) -> Set[str]:
         """What is known to be needed before any skeleton was read."""

@@ -4,6 +4,7 @@ The archive is a tar in xz, because what the decoders of several Pythons share i
 there is no carried decoder, and the next one has its turn.
 """
 
+import hashlib
 import importlib.machinery
 import importlib.util
 import io
@@ -47,28 +48,38 @@ def load(archive: bytes, scratch: str) -> Iterator[ModuleType]:
         yield _loaded[name]
 
 
+def require_content(archive: bytes, size: int, sha256: str) -> None:
+    """Raise BundleRefused unless ``archive`` holds the tar of this size and SHA-256; or this Python has no lzma, and uses none of it."""
+    content = _decompressed(archive)
+    if content is not None and (len(content), hashlib.sha256(content).hexdigest()) != (size, sha256):
+        raise _refused("it does not hold what the manifest names")
+
+
 def _fitting(archive: bytes) -> Dict[str, Dict[str, bytes]]:
     """By wheel, the compiled modules that may run here, each under its file name."""
     found: Dict[str, Dict[str, bytes]] = {}
+    content = _decompressed(archive)
+    if content is None:
+        return found
     try:
-        with tarfile.open(fileobj=io.BytesIO(_decompressed(archive))) as tar:
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             for member in tar:
                 wheel, _, path = member.name.partition("/")
                 name = path.rpartition("/")[2]
                 if member.isfile() and _fits(wheel) and _COMPILED.fullmatch(name):
-                    content = tar.extractfile(member)
-                    found.setdefault(wheel, {})[name] = content.read() if content else b""
+                    file = tar.extractfile(member)
+                    found.setdefault(wheel, {})[name] = file.read() if file else b""
     except (tarfile.TarError, ValueError, OSError, EOFError) as error:
         raise _refused("it is not a whole tar archive: {}".format(error)) from error
     return found
 
 
-def _decompressed(archive: bytes) -> bytes:
-    """What the xz file ``archive`` holds; an empty tar, if this Python has no lzma."""
+def _decompressed(archive: bytes) -> Optional[bytes]:
+    """What the xz file ``archive`` holds; None, if this Python has no lzma."""
     try:
         import lzma  # noqa: PLC0415 # a Python that was built without liblzma lacks it
     except ImportError:
-        return bytes(tarfile.RECORDSIZE)
+        return None
     decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
     try:
         content = decompressor.decompress(archive, UNPACKED_LIMIT)
