@@ -43,7 +43,7 @@ TARGET = of(f"{WORD}-{WORD}", "name") | of(WORD, "interpreter abi") | of([WORD],
 TARGET |= of((WHEEL_NAME, None), "decoder") | of(MARKERS, "markers")
 DECODER = of(WHEEL_NAME, "filename") | of(int, "size") | of(DIGEST, "sha256") | of(ORIGIN, "origin")
 WHEEL = DECODER | of("[a-z0-9]+(-[a-z0-9]+)*", "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "version")
-WHEEL |= of([TEXT], "targets") | of(bool, "bootstrap")
+WHEEL |= of([TEXT], "targets notable") | of(bool, "bootstrap")
 POLICY = of((NAME, None), "channel") | of((int, None), "sequence") | of([NAME], "audience") | of((is_time, None), "not_after")
 EXCUSE = of(WHEEL_NAME, "filename") | of(rf"(?=.*\S){TEXT}", "reason") | of([TEXT], "problems")
 TRANSPORT = of("dense|plain", "mode") | of(TEXT, "zstd zlib") | of([FRAME], "frames")

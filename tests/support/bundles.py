@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import io
 import random
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.control import encode_control
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE, NAMESPACE, SKIPPABLE_MAGIC, TAR_END, tar_header, tar_padding
 from wheelhouse_builder.runtime.manifest import MARKERS, canonical_json
+from wheelhouse_builder.runtime.notable import notable_members
 
 Document = dict[str, Any]
 Members = dict[str, bytes]
@@ -189,6 +191,7 @@ def distribution(filename: str, data: bytes) -> Document:
         "origin": {"kind": "index", "url": f"https://files.example.org/{filename}", "uploaded": uploaded},
         "targets": [TARGET],
         "bootstrap": project == "pip",
+        "notable": notable_members(io.BytesIO(data), project),
     }
 
 

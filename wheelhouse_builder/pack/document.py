@@ -16,6 +16,7 @@ from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime.layout import FORMAT, VERSION
 from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN, ManifestBase
+from wheelhouse_builder.runtime.notable import notable_members
 
 Json = dict[str, object]
 
@@ -115,7 +116,13 @@ def _distribution(distribution: Distribution) -> Json:
         "origin": _origin(wheel),
         "targets": list(distribution.targets),
         "bootstrap": distribution.bootstrap,
+        "notable": _notable(wheel),
     }
+
+
+def _notable(wheel: Wheel) -> list[str]:
+    with wheel.path.open("rb") as file:
+        return notable_members(file, wheel.project)
 
 
 def _listed(files: Mapping[str, bytes]) -> list[Json]:

@@ -91,6 +91,8 @@ class ManifestDistribution(NamedTuple):
     """Names of the targets that it is for."""
     bootstrap: bool
     """True: carried only to install the others."""
+    notable: Tuple[str, ...]
+    """What it installs beside its project's own name: see :mod:`.notable`."""
 
 
 class ManifestPolicy(NamedTuple):
@@ -396,6 +398,7 @@ def _distribution(value: Any, where: str) -> ManifestDistribution:
         origin=_origin(value["origin"], where + ".origin"),
         targets=_list(_text, value["targets"], where + ".targets"),
         bootstrap=_bool(value["bootstrap"], where + ".bootstrap"),
+        notable=_list(_text, value["notable"], where + ".notable"),
     )
 
 

@@ -48,6 +48,7 @@ def inspected(bundle: Bundle) -> Report:
             "sha256": each.sha256,
             "targets": list(each.targets),
             "bootstrap": each.bootstrap,
+            "notable": list(each.notable),
             "from_base": manifest.base is not None and each.filename in manifest.base.taken,
         }
         for each in manifest.distributions
@@ -128,7 +129,16 @@ def _say_inspect(report: Report) -> List[str]:
         "  %-64s %12s%s" % (each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
         for each in report["distributions"]
     ]
-    return lines
+    return lines + _notable(report["distributions"])
+
+
+def _notable(distributions: Sequence[Report]) -> List[str]:
+    """For the reviewer: what lands beside a project's own name. Wheels of one project that land alike share a line."""
+    lines: List[str] = []
+    for each in distributions:
+        line = "  %s %s: %s" % (each["project"], each["version"], ", ".join(each["notable"]))
+        lines += [line] if each["notable"] and line not in lines else []
+    return ["", "installs beside its own name", *lines] if lines else []
 
 
 def _say_verify(report: Report) -> List[str]:

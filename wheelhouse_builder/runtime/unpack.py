@@ -18,6 +18,7 @@ from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
 from .layout import BASE, DECODERS, DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
 from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
+from .notable import notable_members
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
 from .rewrite import rewrite, size_of, with_digests
@@ -279,6 +280,8 @@ class _Extraction:
         if not problems:
             with open(path, "rb") as file:
                 problems = _inexcusable(wheel_problems(file, distribution.filename), self._excused.get(distribution.filename))
+                if notable_members(file, distribution.project) != list(distribution.notable):
+                    problems.append("it installs something else beside its own name than the manifest says.")
         advance(distribution.size)
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
 
