@@ -43,7 +43,9 @@ def some_wheels(directory: Path) -> list[Path]:
     shared = {"LICENSE": TEXT}
     return [
         make_wheel(directory, "alpha", "1.0", files={"alpha/__init__.py": b"a = 1\n" * 500, "alpha/LICENSE": TEXT, "alpha/empty.py": b""}),
-        make_wheel(directory, "beta", "1.0", files={"beta/core.bin": b"\x7fELF" + NOISE, **shared}, tag="cp312-cp312-manylinux_2_28_x86_64"),
+        make_wheel(
+            directory, "beta", "1.0", files={"beta/core.bin": b"\x7fELF" + NOISE, **shared}, tag="cp312-cp312-manylinux_2_28_x86_64"
+        ),
         make_wheel(directory, "gamma", "1.0", files={"gamma/__init__.py": TEXT}, compression=zipfile.ZIP_STORED),
         write_zip(directory / "directories-1.0-py3-none-any.whl", {"directories/": b"", "directories/__init__.py": TEXT}),
         write_odd_zip(

@@ -19,9 +19,9 @@ from wheelhouse_builder.pack.volumes import MEDIA, Split, join, parse_size, spli
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime.bundle import VerifiedBundle, open_bundle, verify
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE
+from wheelhouse_builder.runtime.policy import Trust, read_trust
 from wheelhouse_builder.runtime.source import File
-from wheelhouse_builder.runtime.trust import AllowedSigners, read_allowed_signers
-from wheelhouse_builder.runtime.volumes import HEADER, VolumeSet, decode_header, open_source
+from wheelhouse_builder.runtime.volumes import HEADER, Header, VolumeSet, decode_header, open_source
 
 SIZE = 120_000
 DATA, RECOVERY = 5, 2
@@ -50,20 +50,20 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> AllowedSigners:
-    return read_allowed_signers(str(write_trust(tmp_path_factory.mktemp("trust"), OURS)))
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    return read_trust(str(write_trust(tmp_path_factory.mktemp("trust"), OURS)))
 
 
 def cut(bundle: Path, place: Path, *, recovery: int = 0, size: int = SIZE) -> Split:
     return split(bundle, size, place, recovery=recovery, reporter=Silent())
 
 
-def check(trust: AllowedSigners, path: Path, *others: Path) -> VerifiedBundle:
+def check(trust: Trust, path: Path, *others: Path) -> VerifiedBundle:
     with verify(str(path), trust, volumes=[str(each) for each in others]) as verified:
         return verified
 
 
-def refused(trust: AllowedSigners, path: Path, *others: Path) -> str:
+def refused(trust: Trust, path: Path, *others: Path) -> str:
     with pytest.raises(BundleRefused) as caught:
         check(trust, path, *others)
     assert caught.value.hint
@@ -93,7 +93,7 @@ def test_volumes_are_no_larger_than_asked_and_hold_the_bundle(bundle: Path, plac
     assert names(place) == [path.name for path in made.volumes]
 
 
-def test_one_volume_is_enough_for_a_small_bundle(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_one_volume_is_enough_for_a_small_bundle(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place, size=10**9, recovery=1)
     assert len(made.volumes) == 1
     check(trust, made.volumes[0])
@@ -108,7 +108,7 @@ def test_the_same_cut_makes_the_same_bytes(bundle: Path, place: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("size", range(40_000, 60_000, 3_333))
-def test_the_last_volume_holds_the_whole_control_part(tmp_path: Path, place: Path, size: int, trust: AllowedSigners) -> None:
+def test_the_last_volume_holds_the_whole_control_part(tmp_path: Path, place: Path, size: int, trust: Trust) -> None:
     control = {"__main__.py": b"#" * 30_000, "wheelhouse_runtime/__init__.py": b""}
     made = replace(draft(tmp_path, bulk=100_000), control=control).changed(lambda document: document.update(control=file_list(control)))
     path = tmp_path / "acme.whb"
@@ -162,21 +162,21 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(DATA))
-def test_any_volume_leads_to_the_others_beside_it(bundle: Path, place: Path, trust: AllowedSigners, number: int) -> None:
+def test_any_volume_leads_to_the_others_beside_it(bundle: Path, place: Path, trust: Trust, number: int) -> None:
     made = cut(bundle, place)
     verified = check(trust, made.volumes[number])
     assert verified.digest == made.digest
     assert verified.size == bundle.stat().st_size
 
 
-def test_a_directory_of_volumes_is_enough(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_directory_of_volumes_is_enough(bundle: Path, place: Path, trust: Trust) -> None:
     cut(bundle, place)
     (place / "README").write_text("not a volume")
     (place / "subdirectory").mkdir()
     check(trust, place)
 
 
-def test_names_order_and_places_mean_nothing(bundle: Path, place: Path, tmp_path: Path, trust: AllowedSigners) -> None:
+def test_names_order_and_places_mean_nothing(bundle: Path, place: Path, tmp_path: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     places = []
     for number, path in enumerate(reversed(made.volumes)):
@@ -186,15 +186,13 @@ def test_names_order_and_places_mean_nothing(bundle: Path, place: Path, tmp_path
     check(trust, places[2] / "2.bin", places[4], places[0] / "0.bin", places[1], places[3])
 
 
-def test_a_volume_that_is_there_twice_is_one(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_volume_that_is_there_twice_is_one(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     shutil.copy(made.volumes[2], place / "copy")
     check(trust, made.volumes[0], made.volumes[0], place, place)
 
 
-def test_each_volume_is_opened_once_and_never_for_writing(
-    bundle: Path, place: Path, trust: AllowedSigners, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_volume_is_opened_once_and_never_for_writing(bundle: Path, place: Path, trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     made = cut(bundle, place, recovery=1)
     made.volumes[1].unlink()
     opened: list[tuple[str, int]] = []
@@ -210,7 +208,7 @@ def test_each_volume_is_opened_once_and_never_for_writing(
     assert all(flags & os.O_ACCMODE == os.O_RDONLY for _, flags in opened)
 
 
-def test_media_are_left_as_they_were(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_media_are_left_as_they_were(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place, recovery=1)
     made.volumes[1].unlink()
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in place.iterdir()}
@@ -229,20 +227,20 @@ def test_inspect_reads_volumes_too(bundle: Path, place: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(DATA))
-def test_each_missing_volume_is_named(bundle: Path, place: Path, trust: AllowedSigners, number: int) -> None:
+def test_each_missing_volume_is_named(bundle: Path, place: Path, trust: Trust, number: int) -> None:
     made = cut(bundle, place)
     made.volumes[number].unlink()
     assert refused(trust, place) == f"Volume {number + 1} of {DATA} is missing."
 
 
-def test_all_missing_volumes_are_named_at_once(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_all_missing_volumes_are_named_at_once(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     made.volumes[1].unlink()
     made.volumes[3].unlink()
     assert refused(trust, place) == "Volume 2 of 5 is missing.\nVolume 4 of 5 is missing."
 
 
-def test_a_foreign_volume_that_was_named_is_refused(bundle: Path, other: Path, place: Path, tmp_path: Path, trust: AllowedSigners) -> None:
+def test_a_foreign_volume_that_was_named_is_refused(bundle: Path, other: Path, place: Path, tmp_path: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     (tmp_path / "other").mkdir()
     foreign = cut(other, tmp_path / "other")
@@ -251,7 +249,7 @@ def test_a_foreign_volume_that_was_named_is_refused(bundle: Path, other: Path, p
 
 
 def test_foreign_volumes_beside_are_no_hindrance_and_are_told_when_one_is_missing(
-    bundle: Path, other: Path, place: Path, trust: AllowedSigners
+    bundle: Path, other: Path, place: Path, trust: Trust
 ) -> None:
     made = cut(bundle, place)
     foreign = cut(other, place)
@@ -263,14 +261,14 @@ def test_foreign_volumes_beside_are_no_hindrance_and_are_told_when_one_is_missin
     assert "another bundle" in refused(trust, place)
 
 
-def test_the_same_bundle_cut_in_another_way_is_foreign(bundle: Path, place: Path, tmp_path: Path, trust: AllowedSigners) -> None:
+def test_the_same_bundle_cut_in_another_way_is_foreign(bundle: Path, place: Path, tmp_path: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     (tmp_path / "other").mkdir()
     foreign = cut(bundle, tmp_path / "other", size=SIZE - 1000)
     assert "cut or packed in another way" in refused(trust, made.volumes[0], foreign.volumes[0])
 
 
-def test_a_double_with_other_contents_is_refused(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_double_with_other_contents_is_refused(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     data = made.volumes[1].read_bytes()
     header = decode_header(data[: HEADER.size])
@@ -282,7 +280,7 @@ def test_a_double_with_other_contents_is_refused(bundle: Path, place: Path, trus
     assert "double" in said
 
 
-def test_a_truncated_volume_is_named(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_truncated_volume_is_named(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     os.truncate(made.volumes[2], 5000)
     said = refused(trust, place)
@@ -290,14 +288,14 @@ def test_a_truncated_volume_is_named(bundle: Path, place: Path, trust: AllowedSi
     assert f"{made.volumes[2]} is volume 3 of 5 and is cut off: it has 5000 bytes of" in said
 
 
-def test_a_volume_with_something_behind_is_named(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_volume_with_something_behind_is_named(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     with made.volumes[2].open("ab") as file:
         file.write(b"more")
     assert "is too long" in refused(trust, place)
 
 
-def test_a_zero_filled_volume_is_named(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_zero_filled_volume_is_named(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     made.volumes[2].write_bytes(bytes(made.volumes[2].stat().st_size))
     said = refused(trust, place)
@@ -305,26 +303,26 @@ def test_a_zero_filled_volume_is_named(bundle: Path, place: Path, trust: Allowed
 
 
 @pytest.mark.parametrize("at", [*range(8), 16, 17, 18, 20, 22, 24, 31, 32, 40, 48, 80, 112, 144, 175])
-def test_no_flip_of_a_header_is_overlooked(bundle: Path, place: Path, trust: AllowedSigners, at: int) -> None:
+def test_no_flip_of_a_header_is_overlooked(bundle: Path, place: Path, trust: Trust, at: int) -> None:
     made = cut(bundle, place)
     flip(made.volumes[1], at)
     assert "Volume 2 of 5 is missing." in refused(trust, place)
 
 
-def test_a_flip_in_the_data_is_found_in_its_volume(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_flip_in_the_data_is_found_in_its_volume(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     flip(made.volumes[0], 100_000)
     assert f"({made.volumes[0]}, byte" in refused(trust, place)
 
 
-def test_data_zeroed_by_a_bad_copy_is_refused(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_data_zeroed_by_a_bad_copy_is_refused(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     data = made.volumes[3].read_bytes()
     made.volumes[3].write_bytes(data[: HEADER.size] + bytes(len(data) - HEADER.size))
     assert "not what was signed" in refused(trust, place)
 
 
-def test_a_header_that_names_another_bundle_than_it_holds_is_refused(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_header_that_names_another_bundle_than_it_holds_is_refused(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     for path in made.volumes:
         data = path.read_bytes()
@@ -351,7 +349,7 @@ def test_a_header_that_names_another_bundle_than_it_holds_is_refused(bundle: Pat
         {"tail": 2**63},
     ],
 )
-def test_an_impossible_header_is_refused(bundle: Path, place: Path, trust: AllowedSigners, change: dict[str, Any]) -> None:
+def test_an_impossible_header_is_refused(bundle: Path, place: Path, trust: Trust, change: dict[str, Any]) -> None:
     made = cut(bundle, place)
     data = made.volumes[1].read_bytes()
     header = decode_header(data[: HEADER.size])
@@ -360,16 +358,16 @@ def test_an_impossible_header_is_refused(bundle: Path, place: Path, trust: Allow
     assert "its header contradicts itself" in refused(trust, place)
 
 
-def test_a_whole_bundle_has_no_volumes(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_whole_bundle_has_no_volumes(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     assert "holds no volume" in refused(trust, bundle, made.volumes[0])
 
 
-def test_an_empty_directory_holds_no_bundle(tmp_path: Path, trust: AllowedSigners) -> None:
+def test_an_empty_directory_holds_no_bundle(tmp_path: Path, trust: Trust) -> None:
     assert "holds no volume" in refused(trust, tmp_path)
 
 
-def test_a_place_that_is_not_there_is_told(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_a_place_that_is_not_there_is_told(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place)
     with pytest.raises(EnvironmentFailure, match="nowhere"):
         check(trust, made.volumes[0], place / "nowhere")
@@ -379,7 +377,7 @@ def test_a_place_that_is_not_there_is_told(bundle: Path, place: Path, trust: All
 
 
 @pytest.mark.parametrize("lost", [*combinations(range(DATA), 1), *combinations(range(DATA), 2)])
-def test_any_volumes_up_to_as_many_as_recover_may_be_lost(bundle: Path, place: Path, trust: AllowedSigners, lost: tuple[int, ...]) -> None:
+def test_any_volumes_up_to_as_many_as_recover_may_be_lost(bundle: Path, place: Path, trust: Trust, lost: tuple[int, ...]) -> None:
     made = cut(bundle, place, recovery=RECOVERY)
     for number in lost:
         made.volumes[number].unlink()
@@ -412,7 +410,7 @@ def with_another_header(path: Path) -> None:
 @pytest.mark.parametrize("damage", [spoilt, zeroed, without_its_data, halved, with_another_header])
 @pytest.mark.parametrize("pair", [(0, 1), (3, 4), (2, 5), (4, 6), (5, 6)])
 def test_damaged_volumes_are_replaced_like_lost_ones(
-    bundle: Path, place: Path, trust: AllowedSigners, damage: Callable[[Path], None], pair: tuple[int, int]
+    bundle: Path, place: Path, trust: Trust, damage: Callable[[Path], None], pair: tuple[int, int]
 ) -> None:
     made = cut(bundle, place, recovery=RECOVERY)
     for number in pair:
@@ -420,7 +418,7 @@ def test_damaged_volumes_are_replaced_like_lost_ones(
     check(trust, place)
 
 
-def test_one_lost_and_one_damaged_is_two(bundle: Path, place: Path, trust: AllowedSigners) -> None:
+def test_one_lost_and_one_damaged_is_two(bundle: Path, place: Path, trust: Trust) -> None:
     made = cut(bundle, place, recovery=RECOVERY)
     made.volumes[0].unlink()
     spoilt(made.volumes[1])
@@ -432,9 +430,7 @@ def test_one_lost_and_one_damaged_is_two(bundle: Path, place: Path, trust: Allow
     assert "2 data volumes are lost, and 1 of 2 recovery volumes are there." in said
 
 
-def test_a_volume_that_cannot_be_read_is_replaced(
-    bundle: Path, place: Path, trust: AllowedSigners, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_volume_that_cannot_be_read_is_replaced(bundle: Path, place: Path, trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     made = cut(bundle, place, recovery=1)
     real = File.read
 
@@ -485,12 +481,31 @@ def test_there_is_nothing_to_join_in_a_whole_bundle(bundle: Path, tmp_path: Path
         join(bundle, (), tmp_path / "joined.whb", reporter=Silent())
 
 
-def test_chunks_that_lie_in_two_volumes_are_one(tmp_path: Path, place: Path, trust: AllowedSigners) -> None:
+def test_chunks_that_lie_in_two_volumes_are_one(tmp_path: Path, place: Path, trust: Trust) -> None:
     path = tmp_path / "large.whb"
     path.write_bytes(draft(tmp_path, bulk=CHUNK_SIZE + 100_000).signed(OURS))
     made = cut(path, place, size=900_000, recovery=1)
     made.volumes[2].unlink()
     check(trust, place)
+
+
+def test_volumes_of_many_gigabytes_are_read_and_recovered(place: Path) -> None:
+    """Sparse files: two volumes of 5 GiB that hold a few bytes each, and their XOR."""
+    size = 5 << 30
+    header = Header(1, 2, 1, 2 * size, size, size, bytes(32), bytes(32), bytes(32))
+    marks = {1: b"first", 2: b"secnd", 3: bytes(one ^ other for one, other in zip(b"first", b"secnd", strict=True))}
+    for number, mark in marks.items():
+        with (place / str(number)).open("wb") as file:
+            file.write(header._replace(number=number).encode())
+            file.seek(HEADER.size + size - len(mark))
+            file.write(mark)
+    for _ in range(2):
+        source = open_source(str(place))
+        assert source.size == 10 << 30
+        assert source.read(size - 5, 10) == b"first" + bytes(5)
+        assert source.read(2 * size - 5, 5) == b"secnd"
+        source.close()
+        (place / "2").unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

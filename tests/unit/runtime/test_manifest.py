@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.bundles import NAME, TARGET, VERSION, Document, Draft, draft, target
+from tests.support.bundles import NAME, ROOT, TARGET, VERSION, Document, Draft, draft, target
 from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.layout import tar_entry_size
 from wheelhouse_builder.runtime.manifest import Manifest, canonical_json, content_digest, parse_manifest
 
 PIP, DEMO = "pip-26.3-py3-none-any.whl", "demo-1.0-py3-none-any.whl"
@@ -268,6 +269,71 @@ def test_a_defect_of_dense_mode_is_refused_with_its_address(dense: Draft, defect
     change, problem = DENSE_WRONG[defect]
     with pytest.raises(BundleRefused) as caught:
         parsed(dense.changed(change).document)
+    assert problem in str(caught.value)
+
+
+# Deltas
+
+DIGEST = "0" * 64
+SOURCE = {"filename": "demo-0.9-py3-none-any.whl", "size": 10, "sha256": DIGEST, "pool_size": 20}
+BASE = {"name": "acme-web", "version": "2026.10", "digest": DIGEST, "taken": [], "pool": [SOURCE]}
+
+
+def is_a_delta(document: Document) -> None:
+    """Takes the first distribution and the members of an older one from a base."""
+    filename = document["distributions"][0]["filename"]
+    document["transport"]["base"] = copy.deepcopy(BASE) | {"taken": [filename]}
+    frame = document["transport"]["frames"][1]
+    [gone] = [entry for entry in frame["entries"] if entry[0] == f"skeletons/{filename}"]
+    frame["entries"].remove(gone)
+    frame["tar_size"] -= tar_entry_size(ROOT + gone[0], gone[1])
+
+
+def test_a_delta_is_read(dense: Draft) -> None:
+    base = parsed(dense.changed(is_a_delta).document).base
+    assert base is not None
+    assert (base.name, base.version, base.digest, base.taken, base.pool[0].pool_size) == ("acme-web", "2026.10", DIGEST, (DEMO,), 20)
+
+
+def test_a_delta_has_the_digest_of_the_whole(dense: Draft) -> None:
+    assert content_digest(dense.changed(is_a_delta).document) == content_digest(dense.document)
+
+
+def is_its_own_base(document: Document) -> None:
+    document["transport"]["base"]["digest"] = content_digest(document)
+
+
+def is_plain(document: Document) -> None:
+    document["transport"]["mode"] = "plain"
+
+
+DELTA_WRONG: dict[str, tuple[Change, str]] = {
+    "no base at all": (drops("transport.base"), "transport: the key 'base' is missing"),
+    "base null, entry lacking": (sets("transport.base", None), f"'skeletons/{DEMO}' is missing"),
+    "base no object": (sets("transport.base", []), "transport.base: it is no object"),
+    "unknown key": (sets("transport.base.note", 1), "transport.base: the key 'note' is unknown"),
+    "missing key": (drops("transport.base.digest"), "transport.base: the key 'digest' is missing"),
+    "digest": (sets("transport.base.digest", "x"), "transport.base.digest: "),
+    "its own base": (is_its_own_base, "transport.base.digest: the bundle cannot be its own base"),
+    "name with a slash": (sets("transport.base.name", "a/b"), "transport.base.name: "),
+    "taken twice": (doubles("transport.base.taken"), "transport.base.taken: "),
+    "taken that is no wheel": (sets("transport.base.taken.0", "README.txt"), "transport.base.taken[0]: "),
+    "taken that is no distribution": (sets("transport.base.taken.0", "a-1-py3-none-any.whl"), "is no distribution of the bundle"),
+    "nothing taken": (sets("transport.base.taken", []), f"'skeletons/{DEMO}' is missing"),
+    "taken and carried": (sets("transport.base.taken", [DEMO, PIP]), f"'skeletons/{PIP}' has no place in the payload"),
+    "source twice": (doubles("transport.base.pool"), "transport.base.pool: "),
+    "source that leaves": (sets("transport.base.pool.0.filename", "../a-1-py3-none-any.whl"), "transport.base.pool[0].filename: "),
+    "unknown key of a source": (sets("transport.base.pool.0.note", 1), "transport.base.pool[0]: the key 'note' is unknown"),
+    "source's size": (sets("transport.base.pool.0.pool_size", -1), "transport.base.pool[0].pool_size: "),
+    "source with another digest": (sets("transport.base.pool.0.filename", DEMO), "is taken from the base with another digest"),
+}
+
+
+@pytest.mark.parametrize("defect", DELTA_WRONG)
+def test_a_defect_of_a_delta_is_refused_with_its_address(dense: Draft, defect: str) -> None:
+    change, problem = DELTA_WRONG[defect]
+    with pytest.raises(BundleRefused) as caught:
+        parsed(dense.changed(is_a_delta).changed(change).document)
     assert problem in str(caught.value)
 
 

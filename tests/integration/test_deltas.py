@@ -1,0 +1,68 @@
+"""A monthly update as its user meets it: a delta and its base on volumes, under the oldest and the newest Python, without a network."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundles import OURS, write_trust
+from tests.support.contents import held, make_lock
+from tests.support.handmade import host_of
+from tests.support.pip import bundled_pip
+from tests.support.pythons import cpythons
+from tests.support.wheels import make_wheel
+from wheelhouse_builder.pack import Contents, pack, read_base
+from wheelhouse_builder.pack.volumes import split
+from wheelhouse_builder.reporter import Silent
+
+OLDEST, *_, NEWEST = cpythons()
+
+
+def contents(folder: Path, version: str, month: int) -> Contents:
+    """A project that is new each month and one that is not, for the Python ``version`` of this host."""
+    python = cpythons()[version]
+    host = host_of(str(python))
+    name = f"{host.interpreter}-manylinux_2_17_{host.platform.machine}"
+    stays = {"kept/data.bin": random.Random(0).randbytes(300_000)}
+    wheels = [
+        held(
+            make_wheel(
+                folder,
+                "app",
+                f"1.{month}",
+                files={"app/__init__.py": f"MONTH = {month}\n", "app/all.bin": random.Random(1).randbytes(9000)},
+            )
+        ),
+        held(make_wheel(folder, "kept", "1.0", files=stays)),
+    ]
+    pip = held(bundled_pip(python))
+    locks = [make_lock(name, wheels, [pip])]
+    return Contents.gather(name="acme", version=f"2026.{month}", locks=locks, wheels={wheel.filename: wheel for wheel in (*wheels, pip)})
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_a_delta_installs_from_volumes_and_its_base(tmp_path: Path, version: str) -> None:
+    october, november = (contents(tmp_path / "store", version, month) for month in (10, 11))
+    pack(october, tmp_path / "october.whb", signers=[OURS], effort="fast")
+    base = read_base(tmp_path / "october.whb")
+    pack(november, tmp_path / "november.whb", signers=[OURS], base=base, effort="fast")
+    media = {}
+    for month, size in (("october", 1_000_000), ("november", 2_000_000)):
+        (tmp_path / month).mkdir()
+        media[month] = split(tmp_path / f"{month}.whb", size, tmp_path / month, recovery=1, reporter=Silent())
+        media[month].volumes[0].rename(tmp_path / f"{month}.lost")
+    write_trust(tmp_path, OURS)
+    run = (media["november"].volumes + media["november"].recovery)[-1]
+    options = ("--venv", "v", "--trust", "allowed_signers", "--state", "state", "--base", "october", "--json")
+    done = offline(cpythons()[version], run, "install", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout)["bundle"]["base"]["version"] == "2026.10"
+    assert offline(tmp_path / "v/bin/python", "-c", "import app, kept; print(app.MONTH)", cwd=tmp_path).stdout == "11\n"
+
+
+def offline(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["unshare", "-rn", *map(str, command)], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
