@@ -17,13 +17,14 @@ from packaging.utils import NormalizedName
 
 from wheelhouse_builder.adapters.index import IndexClient, Login, login_from_environment
 from wheelhouse_builder.adapters.keys import Signer
+from wheelhouse_builder.adapters.places import Place
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import SpecError, UsageError
 from wheelhouse_builder.fetch import fetch
 from wheelhouse_builder.model.changes import Changes, changes
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.pack import Base, Contents, Packed, pack
-from wheelhouse_builder.rehearse import rehearse
+from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, read_lock, resolve, write_lock
 from wheelhouse_builder.spec import Index, Spec
@@ -54,6 +55,8 @@ class Report:
     packed: Packed
     locks: tuple[Lock, ...]
     """One for each target, in the spec's order."""
+    rehearsed: tuple[Rehearsed, ...] = ()
+    """What became of each target that was to be run; empty when none was."""
 
 
 def make_locks(
@@ -113,12 +116,14 @@ def make_bundle(
     signers: Sequence[Signer],
     store: Store,
     reporter: Reporter,
+    places: Sequence[Place] = (),
     plain: bool = False,
     effort: str = "balanced",
     base: Base | None = None,
 ) -> Report:
     """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``; of what ``base`` holds nothing travels.
 
+    It is rehearsed by running, too, where there are ``places`` for that: each target in the first that can.
     Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
     """
     locks = reviewed_locks(spec)
@@ -131,8 +136,9 @@ def make_bundle(
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
             base = replace(base, wheels=older)
     rehearse(locks, wheels)
+    rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
-    return Report(packed=packed, locks=locks)
+    return Report(packed=packed, locks=locks, rehearsed=rehearsed)
 
 
 def _locks_beside(spec: Spec) -> dict[str, Lock]:

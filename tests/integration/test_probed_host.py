@@ -32,7 +32,7 @@ def test_a_probed_host_gets_its_own_wheels_and_installs_them(tmp_path: Path) -> 
     (compiled,) = [each for each in place.run("inspect", "acme.whb", "--json").document["distributions"] if each["project"] == "compiled"]
     assert compiled["filename"] == f"compiled-1.0-{best}.whl"
     place.run("install", "acme.whb", "--venv", "venv", "--trust", "key.allowed_signers")
-    said = [place.folder / "venv/bin/python", "-c", "import compiled; print(compiled.WHICH)"]
+    said = [str(place.folder / "venv/bin/python"), "-c", "import compiled; print(compiled.WHICH)"]
     assert subprocess.run(said, env=environment(place.folder), check=True, capture_output=True).stdout == b"best\n"
 
 

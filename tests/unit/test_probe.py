@@ -46,8 +46,8 @@ print(json.dumps([str(tag) for tag in get_supported()]))
 def legacy_python() -> Path | None:
     """A Python 2.7, where there is one."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    found = [*sorted(pyenv.glob("2.7*/bin/python")), *filter(None, [shutil.which("python2.7")])]
-    return Path(found[0]) if found else None
+    on_path = shutil.which("python2.7")
+    return next(iter(sorted(pyenv.glob("2.7*/bin/python"))), Path(on_path) if on_path else None)
 
 
 def every_python() -> dict[str, Path]:
@@ -96,7 +96,7 @@ def test_tags_are_those_that_its_own_pip_accepts(version: str) -> None:
 @pytest.mark.parametrize("version", [version for version in NEWEST_PIP if version in every_python()])
 def test_tags_are_those_of_the_last_pip_for_an_old_python(version: str, tmp_path: Path) -> None:
     requirement = f"pip=={NEWEST_PIP[version]}"
-    download = [sys.executable, "-m", "pip", "download", "--isolated", "--no-deps", "--only-binary=:all:", "--dest", tmp_path]
+    download = [sys.executable, "-m", "pip", "download", "--isolated", "--no-deps", "--only-binary=:all:", "--dest", str(tmp_path)]
     subprocess.run([*download, "--ignore-requires-python", requirement], check=True, capture_output=True)
     python = every_python()[version]
     theirs = said(python, "-E", "-s", "-c", BY_PIP, next(tmp_path.glob("pip-*.whl")))

@@ -90,7 +90,7 @@ def test_a_dependency_that_is_not_there_is_named_for_each_target_that_needs_it(s
 def test_extras_are_followed_from_the_requirements_on(stage: Stage) -> None:
     stage.add("app", requires=["dep[deep]; extra == 'web'"])
     stage.add("dep", requires=["bottom; extra == 'deep'"])
-    assert stage.problems("app") == ()
+    assert stage.problems("app") == (f"{LINUX}: dep 1.0 is locked, and nobody needs it",)
     assert stage.problems("app[web]") == (f'{LINUX}: dep requires bottom; extra == "deep", which is not there',)
 
 
@@ -105,7 +105,20 @@ def test_the_wrong_version_is_told(stage: Stage) -> None:
     assert set(stage.problems("dep<1")) == {
         f"{LINUX}: app requires dep>=2, but 1.5 is there",
         f"{LINUX}: the requirements ask for dep<1, but 1.5 is there",
+        f"{LINUX}: app 1.0 is locked, and nobody needs it",
     }
+
+
+def test_what_nobody_needs_on_the_target_is_told(stage: Stage) -> None:
+    stage.add("app", requires=["dep; sys_platform == 'win32'"])
+    stage.add("dep", requires=["deeper"])
+    stage.add("deeper")
+    assert stage.problems("app", targets=(WINDOWS,)) == ()
+    assert stage.problems("app") == (
+        f"{LINUX}: deeper 1.0 is locked, and nobody needs it",
+        f"{LINUX}: dep 1.0 is locked, and nobody needs it",
+    )
+    assert stage.problems() == ()
 
 
 def test_a_pre_release_that_was_locked_satisfies(stage: Stage) -> None:

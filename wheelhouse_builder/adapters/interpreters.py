@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def probed_by(python: Path, runner: Runner) -> dict[str, Any]:
 
 
 def interpreters(runner: Runner) -> Iterator[Interpreter]:
-    """Each Python on PATH and under pyenv that starts, the first of each ABI."""
+    """This Python, and each on PATH and under pyenv that starts, the first of each ABI; they are looked for as they are asked for."""
     seen: set[str] = set()
     for path in _candidates():
         try:
@@ -56,10 +57,12 @@ def interpreters(runner: Runner) -> Iterator[Interpreter]:
 
 
 def _candidates() -> Iterator[Path]:
-    """Executables called python, python3, python3.12, python3.13t, pypy3 and the like, no file twice."""
-    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    """This interpreter, then executables called python, python3, python3.12, python3.13t, pypy3 and the like, no file twice."""
+    yield Path(sys.executable)
+    # pyenv's shims stand for versions of which it has the real ones elsewhere, and take a second each to say no.
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder and Path(folder).name != "shims"]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    seen: set[Path] = set()
+    seen = {Path(sys.executable).resolve()}
     for folder in (*folders, *sorted(pyenv.glob("*/bin"))):
         for path in sorted([*folder.glob("python*"), *folder.glob("pypy*")]):
             is_one = path.name.rstrip("0123456789.t") in ("python", "pypy") and os.access(path, os.X_OK) and path.is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,14 @@ import typer
 from rich.filesize import decimal
 
 from wheelhouse_builder.adapters.keys import load_signers
+from wheelhouse_builder.adapters.places import Place, Root, ThisHost
+from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
 from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
+from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import EFFORTS, read_base
 from wheelhouse_builder.pipeline import Report, make_bundle
 from wheelhouse_builder.spec import Spec, read_spec
@@ -23,8 +27,12 @@ EXAMPLES = """
 wheelhouse bundle
 wheelhouse bundle services/web -o web.whb --key release_ed25519
 wheelhouse bundle --plain
+wheelhouse bundle --rehearse run
+wheelhouse bundle --rehearse run --root debian12=/srv/roots/bookworm
 wheelhouse bundle --base acme-web-2026.10.whb
 """
+
+REHEARSALS = ("paper", "run")
 
 
 def command(
@@ -43,6 +51,19 @@ def command(
         typer.Option(metavar="FILE", help="A bundle, or its manifest.json, that is inside already: make a delta, without what it holds."),
     ] = None,
     effort: Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")] = "balanced",
+    how: Annotated[
+        str,
+        typer.Option(
+            "--rehearse",
+            metavar="HOW",
+            help="paper: prove that each target can be installed from the wheels. run: also install them without a network, and import"
+            " every module, for each target that a CPython of this host can be.",
+        ),
+    ] = "paper",
+    root: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TARGET=DIR", help="With --rehearse run: a system's root directory to run this target in. May be repeated."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -61,8 +82,35 @@ def command(
     signers = load_signers(key_path, passphrase_from(passphrase_fd))
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
     held = read_base(base) if base else None
-    report = make_bundle(found, path, signers=signers, store=Store(), reporter=console, plain=plain, effort=effort, base=held)
+    places = _places(how, root or (), found)
+    report = make_bundle(
+        found, path, signers=signers, store=Store(), reporter=console, places=places, plain=plain, effort=effort, base=held
+    )
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))
+
+
+def _places(how: str, roots: Iterable[str], spec: Spec) -> tuple[Place, ...]:
+    """Where to run targets: the roots that were given, then this host."""
+    if how not in REHEARSALS:
+        raise UsageError(f"--rehearse {how}: it is one of {', '.join(REHEARSALS)}", hint="leave it out to rehearse on paper")
+    if how == "paper":
+        if roots:
+            raise UsageError("--root is for --rehearse run", hint="add that, or leave the root out")
+        return ()
+    runner = Processes()
+    return (*(_root(text, spec, runner) for text in roots), ThisHost(runner))
+
+
+def _root(text: str, spec: Spec, runner: Runner) -> Root:
+    name, _, folder = text.partition("=")
+    path = Path(folder).expanduser()
+    if not folder or not path.is_dir():
+        raise UsageError(f"--root {text}: there is no such folder", hint="write it as debian12=/srv/roots/bookworm")
+    known = {target.name for target in spec.targets}
+    target = name if name in known else Target.parse(name).name
+    if target not in known:
+        raise UsageError(f"--root {text}: {target} is no target of the spec", hint=f"it has {', '.join(sorted(known))}")
+    return Root(runner, target=target, root=path)
 
 
 def _writable(path: Path) -> Path:
@@ -91,6 +139,7 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
             "wheels_size": packed.wheels_size,
         },
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
+        "rehearsed": [{"target": each.target, "python": each.python, "modules": each.modules} for each in report.rehearsed],
         "signed_by": list(packed.fingerprints),
     }
 
@@ -104,6 +153,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"{spec.name} {spec.version}: {packed.distributions} distributions for {packed.targets} targets, packed and signed.",
             "",
             *(f"  {lock.target.name:<36} {len(lock.wheels):>4} distributions" for lock in report.locks),
+            *_rehearsal_told(report),
             "",
             f"  wheels     {decimal(packed.wheels_size)}",
             f"  bundle     {decimal(packed.size)} ({ratio})",
@@ -115,3 +165,12 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"  and inside: python3 {packed.path.name} install --venv DIR --trust ALLOWED_SIGNERS",
         ]
     )
+
+
+def _rehearsal_told(report: Report) -> Iterator[str]:
+    """What was run; nothing where nothing was to be."""
+    if report.rehearsed:
+        yield ""
+    for each in report.rehearsed:
+        done = f"installed and {each.modules} modules imported with {each.python}" if each.python else "on paper only: it does not run here"
+        yield f"  {each.target:<36} {done}"

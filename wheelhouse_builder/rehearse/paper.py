@@ -6,7 +6,7 @@ For each target:
    project has two;
 2. its Requires-Python admits the target's Python;
 3. every Requires-Dist that holds under the target's markers, with the extras that somebody asks for, is satisfied by the set; so are
-   the requirements themselves;
+   the requirements themselves, and every project is there because somebody needs it;
 4. no two wheels put different contents at one path. Equal contents are no problem: whichever is written last, the result is the same;
 5. pip is there for the target's Python, and whatever else is to be carried to install the others.
 
@@ -104,6 +104,7 @@ class _Rehearsal:
         for contents in found.values():
             yield from _python_problems(contents, target)
         yield from _closure_problems(found, self.lock)
+        yield from _superfluous(found, self.lock)
         yield from _collisions(found.values(), target)
         yield from self._bootstrap_problems()
 
@@ -166,6 +167,23 @@ def _closure_problems(found: Mapping[NormalizedName, _Contents], lock: Lock) -> 
                 if news := {canonicalize_name(extra) for extra in requirement.extras} - asked[name]:
                     asked[name] |= news
                     waiting.append((f"{name} requires", found[name].requires, frozenset(asked[name])))
+
+
+def _superfluous(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Iterator[str]:
+    """Projects that no requirement leads to. A lock of another tool does not tell what was asked for, so nothing can be said of it."""
+    asked: dict[NormalizedName, set[str]] = {}
+    waiting: list[tuple[Iterable[Requirement], frozenset[str]]] = [(lock.requirements, frozenset())]
+    while waiting:
+        requirements, extras = waiting.pop()
+        for requirement in requirements:
+            name = canonicalize_name(requirement.name)
+            wanted = {canonicalize_name(extra) for extra in requirement.extras}
+            if name not in found or holds(requirement.marker, lock.target, extras) is False or (name in asked and wanted <= asked[name]):
+                continue
+            asked[name] = asked.get(name, set()) | wanted
+            waiting.append((found[name].requires, frozenset(asked[name])))
+    if lock.requirements:
+        yield from (f"{_identity(found[name])} is locked, and nobody needs it" for name in sorted(found.keys() - asked.keys()))
 
 
 def _unsatisfied(requirement: Requirement, found: Mapping[NormalizedName, _Contents]) -> str | None:

@@ -1,0 +1,152 @@
+"""Places where a target can be run, each without a network: another CPython of this host, a root directory that somebody gives.
+
+One more kind of place, an emulator for one, is one more class with these two methods and one more line in the list that is tried.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from wheelhouse_builder import probe
+from wheelhouse_builder.adapters.interpreters import Interpreter, interpreters
+from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.errors import EnvironmentFailure
+from wheelhouse_builder.model.probed import probed_target
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.runtime.host import FIXED_MARKERS
+
+OFFLINE = ("unshare", "--map-root-user", "--net")
+"""Starts a program in a network namespace of its own, in which there is nothing, not even the host itself."""
+SYSTEM_PYTHONS = ("usr/local/bin/python{}", "usr/bin/python{}", "opt/python{}/bin/python{}")
+"""Where a root keeps the Python of a version."""
+
+_PROBE = "import runpy; runpy.run_path('probe.py', run_name='__main__')"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A Python that a target can be run with."""
+
+    place: Place
+    python: str
+    """Its path, as the place sees it."""
+
+    def run(self, folder: Path, *arguments: str) -> Finished:
+        """Run it in ``folder``, which is all that it may write to; arguments are relative to that."""
+        return self.place.run(folder, [self.python, *arguments])
+
+
+class Place(Protocol):
+    """Somewhere programs run without a network."""
+
+    def find(self, target: Target) -> Running | None:
+        """A Python that is ``target``, or one that accepts all that it does. Raises EnvironmentFailure."""
+        ...
+
+    def run(self, folder: Path, command: Sequence[str]) -> Finished:
+        """Run ``command`` in ``folder``."""
+        ...
+
+
+class ThisHost:
+    """This interpreter, and the CPythons on PATH and under pyenv."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._known: list[Interpreter] = []
+        self._others = interpreters(runner)
+
+    def find(self, target: Target) -> Running | None:
+        """See :class:`Place`."""
+        require_offline(self._runner)
+        fitting = next((each for each in self._interpreters() if serves(each.target, target)), None)
+        return Running(place=self, python=str(fitting.path)) if fitting else None
+
+    def _interpreters(self) -> Iterator[Interpreter]:
+        """Those that were found already, then others; looking for all of them takes seconds."""
+        yield from tuple(self._known)
+        for each in self._others:
+            self._known.append(each)
+            yield each
+
+    def run(self, folder: Path, command: Sequence[str]) -> Finished:
+        """See :class:`Place`."""
+        return self._runner.run([*OFFLINE, *command], env=_environment(folder), cwd=folder)
+
+
+class Root:
+    """A directory that holds a whole system, as debootstrap makes it; it serves the one target that it was given for.
+
+    ``folder`` is seen there as /mnt: mounted in a namespace of its own, so that nothing of it stays.
+    """
+
+    _ENTER = 'mount --bind "$1" "$2/mnt" && root=$2 && shift 2 && exec chroot "$root" /bin/sh -c \'cd /mnt && exec "$@"\' sh "$@"'
+
+    def __init__(self, runner: Runner, *, target: str, root: Path) -> None:
+        self._runner = runner
+        self._target = target
+        self._root = root
+
+    def find(self, target: Target) -> Running | None:
+        """See :class:`Place`. Raises EnvironmentFailure when the root holds another Python, or none."""
+        if target.name != self._target:
+            return None
+        require_offline(self._runner)
+        python = self._python(target)
+        there = self._probed(python)
+        if not serves(there, target):
+            raise EnvironmentFailure(
+                f"{self._root}: {python} there is {there.interpreter} for {there.platforms[0]}, not {target}",
+                hint="give the root of a system that the target stands for",
+            )
+        return Running(place=self, python=python)
+
+    def run(self, folder: Path, command: Sequence[str]) -> Finished:
+        """See :class:`Place`."""
+        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", str(folder.absolute()), str(self._root.absolute())]
+        return self._runner.run([*enter, *command], env=_environment(Path("/mnt")))
+
+    def _python(self, target: Target) -> str:
+        version = str(target.markers["python_version"])
+        found = [path for pattern in SYSTEM_PYTHONS if (self._root / (path := pattern.format(version, version))).exists()]
+        if not found or not (self._root / "mnt").is_dir():
+            lacking = "no folder mnt" if found else f"no python{version} under usr/bin, usr/local/bin or opt/python{version}/bin"
+            raise EnvironmentFailure(f"{self._root} has {lacking}", hint="give the root of a whole system, as debootstrap makes it")
+        return f"/{found[0]}"
+
+    def _probed(self, python: str) -> Target:
+        said = self.run(Path(probe.__file__).parent, [python, "-I", "-c", _PROBE])
+        if said.returncode != 0:
+            raise EnvironmentFailure(
+                f"{self._root} cannot be entered: {(said.stderr or said.stdout).strip()}", hint="can `unshare --mount` and chroot be used?"
+            )
+        return probed_target(json.loads(said.stdout), name="root", where=str(self._root))
+
+
+def serves(here: Target, wanted: Target) -> bool:
+    """Whether what is locked for ``wanted`` runs on ``here``, which was probed: the same Python, a platform that is not older."""
+    same_python = (here.interpreter, here.abi) == (wanted.interpreter, wanted.abi)
+    same_markers = all(here.markers[key] == wanted.markers[key] for key in FIXED_MARKERS)
+    return same_python and same_markers and wanted.platforms[0] in here.platforms
+
+
+def require_offline(runner: Runner) -> None:
+    """Raise EnvironmentFailure where no process can be had without a network: then nothing would be proved."""
+    try:
+        tried = runner.run([*OFFLINE, "true"])
+    except FileNotFoundError:
+        raise EnvironmentFailure("there is no program unshare, to run without a network", hint="install util-linux") from None
+    if tried.returncode != 0:
+        raise EnvironmentFailure(
+            f"no process can be had without a network: {tried.stderr.strip()}",
+            hint="rehearse on paper, or where user namespaces are allowed (see sysctl user.max_user_namespaces)",
+        )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """A home and a place for temporary files that are gone afterwards."""
+    return {"HOME": str(folder), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,183 @@
+"""The rehearsal by running: the real installation without a network, then every top-level module of every project is imported.
+
+The target's own pip, the one that the bundle carries, installs the very wheels that will be packed, with all hashes required, into a fresh
+environment. Modules are imported one after the other; one that takes the interpreter down with it is blamed, and the next ones are tried
+by a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.utils import NormalizedName
+
+from wheelhouse_builder.adapters.places import Place, Running
+from wheelhouse_builder.errors import RehearsalError
+from wheelhouse_builder.model.distribution import LockedWheel, Wheel
+from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.reporter import Reporter
+
+HINT = "constrain these projects to releases that work there, or rehearse on paper if you know why they need not be imported"
+LAST_LINES = 6
+"""How much is shown of what a failed program said."""
+
+_INSTALL = (
+    "install", "--isolated", "--no-input", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-cache-dir",
+    "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off", "--quiet", "--no-compile",
+    "--find-links", "wheels", "-r", "requirements.txt",
+)  # fmt: skip
+_RUN_PIP = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+
+# Answers are lines in a file: what modules print themselves goes elsewhere, and what was answered before a crash is there.
+_IMPORT = """
+import importlib, json, sys
+with open("modules.json") as file:
+    modules = json.load(file)
+for module in modules:
+    with open("answers", "a") as answers:
+        answers.write("? " + module + "\\n")
+    try:
+        importlib.import_module(module)
+        said = "ok"
+    except BaseException as error:
+        said = "%s: %s" % (type(error).__name__, error)
+    with open("answers", "a") as answers:
+        answers.write("! " + json.dumps(said) + "\\n")
+"""
+_MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)*\.(?:so|pyd))")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearsed:
+    """What became of one target."""
+
+    target: str
+    python: str | None
+    """The interpreter that it was run with; None: there is none here."""
+    modules: int = 0
+    """How many were imported."""
+
+
+def rehearse_by_running(
+    locks: Iterable[Lock], wheels: Mapping[str, Wheel], *, places: Sequence[Place], reporter: Reporter
+) -> tuple[Rehearsed, ...]:
+    """Install and import the ``wheels`` (by file name) of each lock in the first of ``places`` that can run its target.
+
+    Raises RehearsalError with every failure: the target, the project, the reason; EnvironmentFailure when nothing can be run here.
+    """
+    locks = tuple(locks)
+    found = [next((running for place in places if (running := place.find(lock.target))), None) for lock in locks]
+    done, problems = [], []
+    with reporter.step("rehearsing", total=len(locks), unit="targets") as step:
+        for lock, running in zip(locks, found, strict=True):
+            modules = _modules(lock, wheels) if running else {}
+            if running:
+                problems += [f"{lock.target}: {problem}" for problem in _problems(lock, wheels, running, modules)]
+            done.append(Rehearsed(target=lock.target.name, python=running.python if running else None, modules=len(modules)))
+            step.advance()
+    if problems:
+        raise RehearsalError(*problems, hint=HINT)
+    return tuple(done)
+
+
+def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules: Mapping[str, NormalizedName]) -> Iterator[str]:
+    with TemporaryDirectory(prefix="wheelhouse-rehearsal-") as scratch:
+        folder = Path(scratch)
+        pip = _lay_out(lock, wheels, folder)
+        for what, command in (
+            ("no environment can be made", ["-I", "-m", "venv", "--without-pip", "venv"]),
+            ("pip could not install the wheels", ["-I", "-c", _RUN_PIP, f"wheels/{pip}", *_INSTALL]),
+            ("the wheels do not fit together", ["-I", "-c", _RUN_PIP, f"wheels/{pip}", "check", "--disable-pip-version-check"]),
+        ):
+            program = running if command[2] == "venv" else Running(place=running.place, python="venv/bin/python")
+            ended = program.run(folder, *command)
+            if ended.returncode != 0:
+                yield "\n  ".join((f"{what} with {running.python}:", *_last_lines(ended.stdout + ended.stderr)))
+                return
+        yield from _import_problems(Running(place=running.place, python="venv/bin/python"), folder, modules)
+
+
+def _lay_out(lock: Lock, wheels: Mapping[str, Wheel], folder: Path) -> str:
+    """The wheels under their own names, and what is to be installed of them; returns the file name of pip."""
+    (folder / "wheels").mkdir()
+    for locked in {*lock.wheels, *lock.bootstrap}:
+        _place(wheels[locked.filename].path, folder / "wheels" / locked.filename)
+    (folder / "requirements.txt").write_text("".join(map(_line, lock.wheels)), encoding="utf-8")
+    return next(locked.filename for locked in lock.bootstrap if locked.project == "pip")
+
+
+def _line(locked: LockedWheel) -> str:
+    return f"{locked.project}=={locked.version} --hash=sha256:{locked.sha256}\n"
+
+
+def _place(source: Path, path: Path) -> None:
+    """Another name of the same file; a copy where two file systems meet."""
+    try:
+        os.link(source, path)
+    except OSError:
+        path.write_bytes(source.read_bytes())
+
+
+def _import_problems(running: Running, folder: Path, modules: Mapping[str, NormalizedName]) -> Iterator[str]:
+    waiting = list(modules)
+    while waiting:
+        (folder / "modules.json").write_text(json.dumps(waiting), encoding="utf-8")
+        (folder / "answers").unlink(missing_ok=True)
+        ended = running.run(folder, "-I", "-c", _IMPORT)
+        answers = _answers(folder / "answers")
+        for module, said in answers:
+            if said != "ok":
+                reason = said or f"the interpreter ended with {ended.returncode}: {' '.join(_last_lines(ended.stderr))}"
+                yield f"{modules[module]}: {module} cannot be imported: {reason}"
+        if not answers:
+            yield "\n  ".join((f"{running.python} does not start:", *_last_lines(ended.stderr)))
+            return
+        waiting = waiting[len(answers) :]
+
+
+def _answers(path: Path) -> list[tuple[str, str]]:
+    """Each module that was tried, and what came of it; nothing for one that ended the interpreter."""
+    found: list[tuple[str, str]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        if line.startswith("? "):
+            found.append((line[2:], ""))
+        else:
+            found[-1] = (found[-1][0], json.loads(line[2:]))
+    return found
+
+
+def _modules(lock: Lock, wheels: Mapping[str, Wheel]) -> dict[str, NormalizedName]:
+    """Every top-level module, and the project that brings it."""
+    found: dict[str, NormalizedName] = {}
+    for locked in lock.wheels:
+        for module in _top_level(wheels[locked.filename].path):
+            found.setdefault(module, locked.project)
+    return found
+
+
+def _top_level(wheel: Path) -> Iterator[str]:
+    """What can be imported of a wheel: files of its root that are modules, and folders that hold any."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    inside = (re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", name) for name in names)
+    yield from dict.fromkeys(module for name in inside if (module := _module(name)))
+
+
+def _module(path: str) -> str | None:
+    """The top-level module that the file at ``path`` is, or is in; None when it is none."""
+    match = _MODULE.fullmatch(path.rpartition("/")[2])
+    if match is None or "/" not in path:
+        return match[1] if match else None
+    folder = path.partition("/")[0]
+    return folder if folder.isidentifier() else None
+
+
+def _last_lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-LAST_LINES:]
