@@ -160,7 +160,7 @@ def test_a_directory_that_does_not_name_the_members_is_refused(tmp_path: Path, d
 
 def test_only_the_size_beside_the_digest_is_replaced() -> None:
     origin = Origin("index", "https://pypi.org/y-7.whl", None)
-    old = ManifestDistribution("y-7.whl", "y", "7", 7, "a" * 64, origin, (), bootstrap=True)
+    old = ManifestDistribution("y-7.whl", "y", "7", 7, "a" * 64, origin, (), bootstrap=True, notable=())
     new = old._replace(size=9, sha256="b" * 64)
     before = f'{{name = "x-7.whl", size = 7, hashes = {{sha256 = "{"c" * 64}"}}}}\n'
     lock = '{{name = "y-7.whl", size = {0.size}, hashes = {{sha256 = "{0.sha256}"}}}}'
