@@ -33,6 +33,7 @@ from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.index import LocalIndex
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from tests.support.pythons import cpythons
+from tests.support.wheels import make_wheel
 from tests.support.workplace import publish_acme, workplace
 from tests.unit.runtime import test_bundle, test_manifest
 from wheelhouse_builder.runtime import sshsig
@@ -335,13 +336,16 @@ TRUST = "key.allowed_signers"
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with acme-dense.whb and acme-plain.whb, for four targets, and the key that signed them."""
+    """A folder with acme-dense.whb and acme-plain.whb, for four targets, a delta against them, and the key that signed them."""
     root = tmp_path_factory.mktemp("packed")
     with LocalIndex(publish_acme(root / "index")) as index:
         place = workplace(root / "work", index)
         place.run("lock")
         place.run("bundle", "-o", "acme-dense.whb")
         place.run("bundle", "--plain", "-o", "acme-plain.whb")
+        make_wheel(root / "index", "on-unix", "1.1", requires=["old-thing; python_version < '3.13'"])
+        place.run("lock", "--upgrade")
+        place.run("bundle", "--base", "acme-dense.whb", "-o", "delta.whb")
         yield place.folder
 
 
@@ -350,6 +354,18 @@ def test_both_get_the_same_wheels_of_a_real_bundle(packed: Path, tmp_path: Path,
     readers = Readers(tmp_path, packed / TRUST)
     assert readers.verdict_of(packed / f"acme-{mode}.whb") == ACCEPTED
     assert len(readers.wheels(packed / f"acme-{mode}.whb")) > 8
+
+
+def test_both_get_the_same_wheels_of_a_delta(packed: Path, tmp_path: Path) -> None:
+    base, delta, trust = packed / "acme-dense.whb", packed / "delta.whb", packed / TRUST
+    readers, keys = Readers(tmp_path, trust), trusted_keys(trust.read_text())
+    assert readers.verdict_of(delta, deep=False) == ACCEPTED
+    assert readers.verdict_of(delta) == REFUSED, "without its base"
+    old = readers.wheels(base)
+    run_unpack(str(delta), str(tmp_path / "by runtime"), str(trust), bases=[str(base)], targets=["all"])
+    independent_reader.verify(delta, keys, tmp_path / "by reader", tmp_path / "ours/wheels")
+    found = [{wheel.name: wheel.read_bytes() for wheel in tmp_path.glob(f"by {who}/wheels/*")} for who in ("runtime", "reader")]
+    assert found[0] == found[1] != old
 
 
 def test_both_say_the_same_of_mutants_of_a_real_bundle(packed: Path, tmp_path: Path) -> None:
