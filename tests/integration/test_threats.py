@@ -218,6 +218,28 @@ class TestT3AMalformedWheel:
             host.unpack(excused("another problem"))
         assert (host.unpack(excused(problem)) / "wheels" / path.name).read_bytes() == path.read_bytes()
 
+    def test_at_the_build_it_is_refused_too_until_its_project_is_excused(self, tmp_path: Path) -> None:
+        shelf = tmp_path / "shelf"
+        shelf.mkdir()
+        members = wheel_members("odd", "1.0")
+        write_zip(shelf / "odd-1.0-py3-none-any.whl", {**members, "odd/extra.py": b"not in RECORD\n"})
+        shutil.copy(bundled_pip(), shelf)
+        with LocalIndex(shelf) as index:
+            place = workplace(tmp_path / "work", index)
+            place.write_spec(requirements=["odd"], targets=[this_target()])
+            assert "'odd/extra.py': is not in RECORD" in place.run("bundle", "-o", "acme.whb", expect=7).stderr
+            spec = place.folder / "wheelhouse.yaml"
+            spec.write_text(spec.read_text() + "excused: {Odd: its maker is gone}\n")
+            place.run("bundle", "-o", "acme.whb")
+        (told,) = place.run("verify", "acme.whb", "--trust", "key.allowed_signers", "--deep", "--json").document["excused"]
+        assert told == {
+            "project": "odd",
+            "filename": "odd-1.0-py3-none-any.whl",
+            "reason": "its maker is gone",
+            "problems": ["'odd/extra.py': is not in RECORD"],
+        }
+        assert "its maker is gone" in place.run("inspect", "acme.whb").stdout
+
 
 class TestT4ACompromisedBuildHost:
     def test_its_signature_alone_is_not_enough(self, host: Host, made: Draft) -> None:
