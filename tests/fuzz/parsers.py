@@ -10,13 +10,14 @@ import lzma
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import zstandard
 
 from tests import independent_reader, independent_signatures
-from wheelhouse_builder.runtime import native, sshsig, volumes, zstd_pure, zstd_wheel
+from wheelhouse_builder.runtime import native, rewrite, sshsig, volumes, zstd_pure, zstd_wheel
 from wheelhouse_builder.runtime import skeleton as skeletons
 from wheelhouse_builder.runtime.bundle import open_bundle
 from wheelhouse_builder.runtime.control import decode_control, encode_control
@@ -33,7 +34,10 @@ from wheelhouse_builder.runtime.zstd_frame import Frame
 
 WHEEL = "demo-1.0-py3-none-any.whl"
 INFO = "demo-1.0.dist-info/"
-POOL = b"".join(hashlib.sha512(bytes([number])).digest() + b"wheelhouse " * 40 for number in range(64))
+CONTENT = b"wheelhouse " * 40
+STREAM = zlib.compress(CONTENT, 9)[2:-4]
+"""CONTENT as a raw deflate stream; it ends the pool."""
+POOL = b"".join(hashlib.sha512(bytes([number])).digest() + CONTENT for number in range(64)) + STREAM
 LIMIT = 1 << 20
 """Bytes that an input may become."""
 _SCRATCH = tempfile.TemporaryDirectory(prefix="wheelhouse-fuzz-")
@@ -205,6 +209,18 @@ def rebuilt_by_reader(data: bytes) -> bytes | None:
     return out.getvalue() if len(out.getvalue()) <= LIMIT else None
 
 
+def rewritten(data: bytes) -> None:
+    """What a host with another zlib writes in place of the wheel is a sound ZIP archive with as many members."""
+    with refusals:
+        found = skeletons.decode(data)
+        if sum(member.length for member in found.members) > LIMIT:
+            return
+        rewrite.rewrite(found, read_pool, out := io.BytesIO())
+        with zipfile.ZipFile(out) as archive:
+            assert len(archive.infolist()) == len(found.members)
+            assert archive.testzip() is None
+
+
 def tar_header(data: bytes) -> None:
     """The header of an entry, computed from any path and size, is read by tarfile as just these."""
     size = int.from_bytes(data[:6], "little")
@@ -271,6 +287,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
         volume_header,
         frame,
         skeleton,
+        rewritten,
         tar_header,
         decoders,
         zip_archive,

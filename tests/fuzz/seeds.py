@@ -8,10 +8,11 @@ import lzma
 import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fuzz.parsers import INFO, POOL
+from tests.fuzz.parsers import CONTENT, INFO, POOL, STREAM
 from tests.support import frames, malformed_wheels
 from tests.support.bundles import FOREIGN, OURS, Draft, draft
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
@@ -55,6 +56,7 @@ def seeds() -> dict[str, list[bytes]]:
         "volume_header": [header.encode() for header in volume_headers()],
         "frame": [frames.compress(content[:600], level=level) for content in frames.contents().values() for level in (1, 19)],
         "skeleton": list(skeletons()),
+        "rewritten": [*skeletons(), *verbatim_skeletons()],
         "tar_header": [b"\x01\0\0\0\0\0README.txt", b"\0\0\0\0\2\0README.txt", b"\0\0\0\0\2\0" + b"long-path" * 30],
         "decoders": list(decoder_archives()),
         "zip_archive": wheels[:2],
@@ -140,6 +142,17 @@ def skeletons() -> Iterator[bytes]:
     yield encode(Skeleton(derived=False, members=members, literals=(*(local for local, _ in literals), b"end")))
     directory = b"".join(central for _, central in literals) + b"PK\5\6" + bytes(18)
     yield encode(Skeleton(derived=True, members=members, literals=(*(local for local, _ in literals), directory)))
+
+
+def verbatim_skeletons() -> Iterator[bytes]:
+    """One member that is a deflate stream as the wheel has it."""
+    local, central = zipped("demo/a.py")
+    deflated = struct.pack("<H", 8)
+    facts = struct.pack("<III", zlib.crc32(CONTENT), 0, len(CONTENT))
+    local = local[:8] + deflated + local[10:14] + facts + local[26:]
+    central = central[:10] + deflated + central[12:16] + facts + central[28:]
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + len(STREAM), 0)
+    yield encode(Skeleton(derived=True, members=(Member(len(POOL) - len(STREAM), len(STREAM), 1),), literals=(local, central + end)))
 
 
 def zipped(name: str) -> tuple[bytes, bytes]:
