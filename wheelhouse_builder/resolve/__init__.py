@@ -15,9 +15,10 @@ Several indexes are one to both of them (:mod:`~wheelhouse_builder.resolve.route
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from wheelhouse_builder.resolve.choose import Choice
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.piptools import PipTools
-from wheelhouse_builder.resolve.requirements import Requirements
+from wheelhouse_builder.resolve.requirements import Line, Requirements
 from wheelhouse_builder.resolve.routed import Routed, routed
 from wheelhouse_builder.resolve.shelf import Shelf
 from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
@@ -48,6 +49,8 @@ __all__ = ["Requirements", "engine_for", "lock_filename", "read_lock", "resolve"
 
 AT_ONCE = 4
 """Engines that run at the same time; they mostly wait for the index."""
+READS_KERNEL = re.compile("platform_release|platform_version")
+"""Markers that only a host can tell: they are known of probed ones and of this one."""
 LONGEST_EXPLANATION = 16
 """Lines of a resolver's reasons that are shown; the last ones say most."""
 
@@ -144,8 +147,8 @@ class _Work:
     def _question(self, target: Target) -> Question:
         return Question(
             target=target,
-            requirements=tuple(map(str, self.requirements.asked_of(target))),
-            constraints=tuple(map(str, self.requirements.constraints)),
+            requirements=tuple(_decided(self.requirements.asked_of(target), target)),
+            constraints=tuple(_decided(self.requirements.constraints, target)),
             index=self.requirements.indexes[0],
             preferred=self._preferred(target),
         )
@@ -156,6 +159,17 @@ class _Work:
 
     def _bounds(self, target: Target) -> tuple[Requirement, ...]:
         return tuple(line.requirement for line in (*self.requirements.asked_of(target), *self.requirements.constraints))
+
+
+def _decided(lines: Iterable[Line], target: Target) -> Iterator[str]:
+    """The lines as a resolver is asked them: markers that read the kernel are answered here, uv takes them for false on any target."""
+    for line in lines:
+        if not READS_KERNEL.search(str(line.requirement.marker)):
+            yield str(line)
+        elif holds(line.requirement.marker, target):
+            requirement = Requirement(str(line.requirement))
+            requirement.marker = None
+            yield str(replace(line, requirement=requirement))
 
 
 def _refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:

@@ -382,3 +382,11 @@ def test_a_dependency_that_hangs_on_the_host_is_never_silently_left_out(world: W
         rehearse([lock], wheels)
     (problem,) = caught.value.problems
     assert problem.startswith(f'{LINUX}: app requires dep; platform_release >= "5", and only a probe of the host could tell')
+
+
+def test_markers_that_read_the_kernel_are_decided_where_the_host_is_known(world: World) -> None:
+    for name in ("app", "new", "old"):
+        make_wheel(world.wheels, name, "1.0")
+    asked = world.requirements("app", "new; 'nt' not in platform_release and python_version > '3'", "old; 'nt' in platform_release")
+    (lock,) = world.lock(asked, "this")
+    assert [wheel.project for wheel in lock.wheels] == ["app", "new"]
