@@ -80,16 +80,22 @@ def test_a_target_that_does_not_run_here_is_left_to_the_paper(wheels: Set) -> No
 
 def test_what_cannot_be_imported_is_told_and_the_rest_is_tried(wheels: Set) -> None:
     wheels.add(
-        "bad", files={"bad.py": "import no_such_module", "crash.py": "import os; os._exit(7)", "quits.py": "raise SystemExit('bye')"}
+        "bad", files={"bad.py": "import good.no_such_part", "crash.py": "import os; os._exit(7)", "quits.py": "raise SystemExit('bye')"}
     )
     wheels.add("good", files={"good.py": "print('noise')"})
     wheels.add("worse", files={"worse.py": "raise ValueError('two\\nlines')"})
     assert wheels.problems() == (
-        f"{THIS}: bad: bad cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+        f"{THIS}: bad: bad cannot be imported: No module named 'good.no_such_part'; 'good' is not a package",
         f"{THIS}: bad: crash cannot be imported: the interpreter ended with 7: ",
         f"{THIS}: bad: quits cannot be imported: SystemExit: bye",
         f"{THIS}: worse: worse cannot be imported: ValueError: two\nlines",
     )
+
+
+def test_a_module_for_a_project_that_nobody_requires_is_told_and_no_failure(wheels: Set) -> None:
+    wheels.add("inline", files={"inline.py": "import plotter.backend"})
+    (wanting,) = wheels.rehearse().wanting
+    assert str(wanting) == "inline: inline wants plotter, which nothing that is locked requires"
 
 
 def test_what_pip_refuses_is_told_in_its_words(wheels: Set) -> None:

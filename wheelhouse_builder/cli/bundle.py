@@ -21,6 +21,7 @@ from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import EFFORTS, read_base
 from wheelhouse_builder.pipeline import Report, make_bundle
+from wheelhouse_builder.rehearse import Rehearsed
 from wheelhouse_builder.spec import Spec, read_spec
 
 EXAMPLES = """
@@ -139,7 +140,7 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
             "wheels_size": packed.wheels_size,
         },
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
-        "rehearsed": [{"target": each.target, "python": each.python, "modules": each.modules} for each in report.rehearsed],
+        "rehearsed": [_rehearsed(each) for each in report.rehearsed],
         "signed_by": list(packed.fingerprints),
     }
 
@@ -172,5 +173,15 @@ def _rehearsal_told(report: Report) -> Iterator[str]:
     if report.rehearsed:
         yield ""
     for each in report.rehearsed:
-        done = f"installed and {each.modules} modules imported with {each.python}" if each.python else "on paper only: it does not run here"
+        done = (
+            f"installed, and {each.modules - len(each.wanting)} modules imported, with {each.python}"
+            if each.python
+            else "on paper only: it does not run here"
+        )
         yield f"  {each.target:<36} {done}"
+        yield from (f"    {wanting}" for wanting in each.wanting)
+
+
+def _rehearsed(done: Rehearsed) -> dict[str, Any]:
+    wanting = [{"project": each.project, "module": each.module, "wants": each.wants} for each in done.wanting]
+    return {"target": done.target, "python": done.python, "modules": done.modules, "wanting": wanting}

@@ -2,7 +2,8 @@
 
 The target's own pip, the one that the bundle carries, installs the very wheels that will be packed, with all hashes required, into a fresh
 environment. Modules are imported one after the other; one that takes the interpreter down with it is blamed, and the next ones are tried
-by a new one.
+by a new one. A module that wants another which nobody locked is told, and is no failure: some projects bring modules for others that they
+do not require.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ for module in modules:
     try:
         importlib.import_module(module)
         said = "ok"
+    except ImportError as error:
+        said = {"wants": error.name, "error": str(error)}
     except BaseException as error:
         said = "%s: %s" % (type(error).__name__, error)
     with open("answers", "a") as answers:
@@ -62,7 +65,20 @@ class Rehearsed:
     python: str | None
     """The interpreter that it was run with; None: there is none here."""
     modules: int = 0
-    """How many were imported."""
+    """How many were tried."""
+    wanting: tuple[Wanting, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanting:
+    """A module that could not be imported, because it wants another that no project of the set brings."""
+
+    project: NormalizedName
+    module: str
+    wants: str
+
+    def __str__(self) -> str:
+        return f"{self.project}: {self.module} wants {self.wants}, which nothing that is locked requires"
 
 
 def rehearse_by_running(
@@ -78,16 +94,18 @@ def rehearse_by_running(
     with reporter.step("rehearsing", total=len(locks), unit="targets") as step:
         for lock, running in zip(locks, found, strict=True):
             modules = _modules(lock, wheels) if running else {}
-            if running:
-                problems += [f"{lock.target}: {problem}" for problem in _problems(lock, wheels, running, modules)]
-            done.append(Rehearsed(target=lock.target.name, python=running.python if running else None, modules=len(modules)))
+            found_out = tuple(_problems(lock, wheels, running, modules)) if running else ()
+            problems += [f"{lock.target}: {each}" for each in found_out if isinstance(each, str)]
+            wanting = tuple(each for each in found_out if isinstance(each, Wanting))
+            python = running.python if running else None
+            done.append(Rehearsed(target=lock.target.name, python=python, modules=len(modules), wanting=wanting))
             step.advance()
     if problems:
         raise RehearsalError(*problems, hint=HINT)
     return tuple(done)
 
 
-def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules: Mapping[str, NormalizedName]) -> Iterator[str]:
+def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules: Mapping[str, NormalizedName]) -> Iterator[str | Wanting]:
     with TemporaryDirectory(prefix="wheelhouse-rehearsal-") as scratch:
         folder = Path(scratch)
         pip = _lay_out(lock, wheels, folder)
@@ -125,7 +143,7 @@ def _place(source: Path, path: Path) -> None:
         path.write_bytes(source.read_bytes())
 
 
-def _import_problems(running: Running, folder: Path, modules: Mapping[str, NormalizedName]) -> Iterator[str]:
+def _import_problems(running: Running, folder: Path, modules: Mapping[str, NormalizedName]) -> Iterator[str | Wanting]:
     waiting = list(modules)
     while waiting:
         (folder / "modules.json").write_text(json.dumps(waiting), encoding="utf-8")
@@ -133,7 +151,9 @@ def _import_problems(running: Running, folder: Path, modules: Mapping[str, Norma
         ended = running.run(folder, "-I", "-c", _IMPORT)
         answers = _answers(folder / "answers")
         for module, said in answers:
-            if said != "ok":
+            if isinstance(said, dict):
+                yield _import_error(module, said, modules)
+            elif said != "ok":
                 reason = said or f"the interpreter ended with {ended.returncode}: {' '.join(_last_lines(ended.stderr))}"
                 yield f"{modules[module]}: {module} cannot be imported: {reason}"
         if not answers:
@@ -142,9 +162,16 @@ def _import_problems(running: Running, folder: Path, modules: Mapping[str, Norma
         waiting = waiting[len(answers) :]
 
 
-def _answers(path: Path) -> list[tuple[str, str]]:
+def _import_error(module: str, said: Mapping[str, str | None], modules: Mapping[str, NormalizedName]) -> str | Wanting:
+    wants = str(said["wants"] or "").partition(".")[0]
+    if wants and wants not in modules:
+        return Wanting(project=modules[module], module=module, wants=wants)
+    return f"{modules[module]}: {module} cannot be imported: {said['error']}"
+
+
+def _answers(path: Path) -> list[tuple[str, str | dict[str, str | None]]]:
     """Each module that was tried, and what came of it; nothing for one that ended the interpreter."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, str | dict[str, str | None]]] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         if line.startswith("? "):
             found.append((line[2:], ""))
