@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from tests.support.bundles import OURS, write_trust
 from tests.support.contents import held, make_lock
 from tests.support.handmade import host_of
+from tests.support.index import LocalIndex
 from tests.support.pip import bundled_pip
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
+from tests.support.workplace import Workplace, publish_acme, workplace
 from wheelhouse_builder.pack import Contents, pack, read_base
 from wheelhouse_builder.pack.volumes import split
 from wheelhouse_builder.reporter import Silent
@@ -66,3 +69,22 @@ def test_a_delta_installs_from_volumes_and_its_base(tmp_path: Path, version: str
 
 def offline(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["unshare", "-rn", *map(str, command)], cwd=cwd, capture_output=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    with LocalIndex(publish_acme(tmp_path_factory.mktemp("published"))) as index:
+        yield workplace(tmp_path_factory.mktemp("place"), index)
+
+
+def test_the_command_makes_reads_and_explains_deltas(place: Workplace) -> None:
+    place.run("bundle", "-o", "first.whb")
+    make_wheel(place.index.directory, "on-unix", "2.0")
+    made = place.run("bundle", "-o", "delta.whb", "--base", "first.whb", "--json").document["bundle"]
+    assert made["base"]["digest"] == place.run("inspect", "first.whb", "--json").document["bundle"]["digest"]
+    trust = ("--trust", "key.allowed_signers")
+    assert "needs acme 1.0" in place.run("verify", "delta.whb", *trust).stdout
+    assert "is a delta" in place.run("unpack", "delta.whb", "no", "--target", "all", *trust, expect=11).stderr
+    place.run("unpack", "delta.whb", "all", "--target", "all", "--base", "first.whb", *trust)
+    assert (place.folder / "all/wheels/on_unix-2.0-py3-none-any.whl").is_file()
+    place.run("verify", "delta.whb", "--deep", "--base", "all", *trust)

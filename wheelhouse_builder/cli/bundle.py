@@ -19,7 +19,7 @@ from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningK
 from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.pack import EFFORTS, read_base
+from wheelhouse_builder.pack import EFFORTS, Packed, read_base
 from wheelhouse_builder.pipeline import Report, make_bundle
 from wheelhouse_builder.rehearse import Rehearsed
 from wheelhouse_builder.spec import Spec, read_spec
@@ -138,11 +138,26 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
             "size": packed.size,
             "distributions": packed.distributions,
             "wheels_size": packed.wheels_size,
+            "base": _base(packed),
         },
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
         "rehearsed": [_rehearsed(each) for each in report.rehearsed],
         "signed_by": list(packed.fingerprints),
     }
+
+
+def _base(packed: Packed) -> dict[str, Any] | None:
+    """What a delta needs."""
+    base = packed.base
+    if base is None:
+        return None
+    return {"name": base.name, "version": base.version, "digest": f"sha256:{base.digest}", "distributions": len(base.taken)}
+
+
+def _delta_told(packed: Packed) -> Iterator[str]:
+    if base := packed.base:
+        brought = packed.distributions - len(base.taken)
+        yield f"  delta      brings {brought} distributions; needs {base.name} {base.version}, sha256:{base.digest}"
 
 
 def _told(spec: Spec, report: Report, key: Path) -> str:
@@ -159,6 +174,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"  wheels     {decimal(packed.wheels_size)}",
             f"  bundle     {decimal(packed.size)} ({ratio})",
             f"  digest     sha256:{packed.digest}",
+            *_delta_told(packed),
             *(f"  signed by  {each}" for each in packed.fingerprints),
             "",
             "next",

@@ -28,7 +28,7 @@ from wheelhouse_builder.pack.payload import Workshop, dense_payload, plain_paylo
 from wheelhouse_builder.pack.readme import readme_text
 from wheelhouse_builder.reporter import Reporter, Silent
 from wheelhouse_builder.runtime.layout import MANIFEST, README
-from wheelhouse_builder.runtime.manifest import canonical_json
+from wheelhouse_builder.runtime.manifest import ManifestBase, canonical_json
 from wheelhouse_builder.runtime.sshsig import fingerprint
 
 __all__ = ["EFFORTS", "Base", "Contents", "Packed", "pack", "read_base"]
@@ -53,6 +53,8 @@ class Packed:
     """Wheels in it; decoders are none."""
     wheels_size: int
     """Bytes of these wheels."""
+    base: ManifestBase | None
+    """What a delta needs; None for a bundle that is whole in itself."""
 
 
 def pack(
@@ -110,6 +112,7 @@ def _proved(draft: Path, output: Path, contents: Contents, signers: Sequence[Sig
             targets=len(contents.locks),
             distributions=len(wheels),
             wheels_size=sum(wheel.size for wheel in wheels),
+            base=verified.manifest.base,
         )
 
 
