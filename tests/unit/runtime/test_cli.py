@@ -189,7 +189,7 @@ def test_a_signal_ends_it_with_a_sentence_and_leaves_nothing(home: Path, tmp_pat
 def test_a_defect_is_one_line_and_a_traceback_only_when_asked(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(_path: str) -> None:
+    def broken(_path: str, **_: object) -> None:
         raise ZeroDivisionError("surprise")
 
     monkeypatch.setattr("wheelhouse_builder.runtime.commands.run_inspect", broken)
@@ -203,7 +203,7 @@ def test_a_defect_is_one_line_and_a_traceback_only_when_asked(
 
 
 def test_too_little_memory_is_a_sentence(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def hungry(_path: str) -> None:
+    def hungry(_path: str, **_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("wheelhouse_builder.runtime.commands.run_inspect", hungry)
