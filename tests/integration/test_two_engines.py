@@ -4,6 +4,8 @@ A resolver chooses which project may have its newest release when not all can; t
 a difference is right if one of these is the reason, read from the wheels' own metadata:
 
 - a project is older in one set, because something in that set does not allow the newer release;
+- the newer release is a pre-release, and what requires it names one, as ``<2dev`` does: pip heeds that (PEP 440), uv only in the user's own
+  requirements;
 - a project is in one set only, because something asks for it there that is not, or not in this release, in the other set.
 """
 
@@ -119,6 +121,8 @@ def held_back(project: NormalizedName, newer: Version, older: Releases) -> str |
         for requirement in release.requires:
             if canonicalize_name(requirement.name) == project and not requirement.specifier.contains(newer, prereleases=True):
                 return f"{name} {release.version} wants {requirement}"
+            if canonicalize_name(requirement.name) == project and newer.is_prerelease and requirement.specifier.prereleases:
+                return f"{name} {release.version} names a pre-release in {requirement}"
     return None
 
 
