@@ -40,12 +40,10 @@ class Effort:
         return ZstdCompressor(compression_params=parameters)
 
 
-_EVERYTHING = 1 << 62
-
 EFFORTS = {
     "fast": Effort(level=3, long_distance=True, share_below=4 << 20),
     "balanced": Effort(level=12, long_distance=False, share_below=4 << 20),
-    "max": Effort(level=22, long_distance=True, share_below=_EVERYTHING, search={"chain_log": 26, "hash_log": 24}),
+    "max": Effort(level=22, long_distance=True, share_below=32 << 20, search={"chain_log": 26, "hash_log": 24}),
 }
 """With its own tables, level 22 would take 0.9 GB for each thread; with these it takes half of that."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from wheelhouse_builder.pack.members import Content
 
@@ -80,10 +79,9 @@ def _split(group: Iterable[Content]) -> Iterator[Group]:
         yield tuple(run)
 
 
-def _resemblance(content: Content) -> tuple[bool, str, str, str, bytes]:
-    """A sort key that puts like beside like: machine code first, then by suffix, by name, by place."""
-    path = PurePosixPath(content.path)
-    return (not content.compiled, path.suffix, path.name, content.path, content.digest)
+def _resemblance(content: Content) -> tuple[bool, str, bytes]:
+    """A sort key that puts like beside like: machine code first, then by place: so the same file of several wheels, and its neighbours."""
+    return (not content.compiled, content.path, content.digest)
 
 
 def _starts(groups: Iterable[Group]) -> dict[bytes, int]:

@@ -35,8 +35,8 @@ def test_small_projects_share_the_first_group() -> None:
     assert paths(lay_out(found, share_below=10).groups) == [["s.py", "t.py"], ["l.py"]]
 
 
-def test_machine_code_leads_then_like_suffixes_and_names_stand_together() -> None:
-    order = ["x/core.so", "y/core.so", "METADATA", "x/a.py", "y/a.py", "x/b.py"]
+def test_machine_code_leads_then_neighbours_stand_together() -> None:
+    order = ["x/core.so", "y/core.so", "METADATA", "x/a.py", "x/b.py", "y/a.py"]
     found = [("p", content(path, compiled=path.endswith(".so"))) for path in order]
     random.Random(0).shuffle(found)
     assert paths(lay_out(found, share_below=0).groups) == [order]
