@@ -35,11 +35,10 @@ from wheelhouse_builder.cli.console import print_failure
 from wheelhouse_builder.errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
 
 COMMANDS: tuple[ModuleType, ...] = (
-    keygen,
-    targets,
-    verifier,
-    probe,
     init,
+    targets,
+    probe,
+    keygen,
     lock,
     bundle,
     manifest,
@@ -50,6 +49,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     verify,
     unpack,
     install,
+    verifier,
 )
 """Each module is one command: a function ``command`` and its ``EXAMPLES``, in the order of the work."""
 

@@ -14,8 +14,8 @@ from wheelhouse_builder.cli.app import COMMANDS
 NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
 
-def test_the_commands_are_those_of_the_readme() -> None:
-    assert NAMES == ["keygen", "targets", "verifier", "probe", "init", "lock", "bundle", "manifest", "sign", "split", "join", "inspect", "verify", "unpack", "install"]
+def test_the_commands_stand_in_the_order_of_the_work() -> None:
+    assert " ".join(NAMES) == "init targets probe keygen lock bundle manifest sign split join inspect verify unpack install verifier"
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support import frames
 from tests.support.frames import SMALL, compress
-from wheelhouse_builder.runtime import zstd, zstd_pure, zstd_wheel
+from wheelhouse_builder.runtime import zstd, zstd_pure
 from wheelhouse_builder.runtime.errors import BundleRefused, EnvironmentFailure
 from wheelhouse_builder.runtime.zstd import Decoder, choose_decoder
 from wheelhouse_builder.runtime.zstd_frame import Frame
