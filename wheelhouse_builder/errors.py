@@ -4,15 +4,15 @@ They are drawn, with their exit codes, in :mod:`wheelhouse_builder.runtime.error
 """
 
 from wheelhouse_builder.runtime.errors import (
-    INTERNAL_ERROR,
-    INTERRUPTED,
     AlreadyThere,
     BundleRefused,
+    Defect,
     DistributionError,
     EnvironmentFailure,
     HostDoesNotFit,
     IndexFailure,
     InstallError,
+    Interrupted,
     KeyFailure,
     NoWheelError,
     RehearsalError,
@@ -24,15 +24,15 @@ from wheelhouse_builder.runtime.errors import (
 )
 
 __all__ = [
-    "INTERNAL_ERROR",
-    "INTERRUPTED",
     "AlreadyThere",
     "BundleRefused",
+    "Defect",
     "DistributionError",
     "EnvironmentFailure",
     "HostDoesNotFit",
     "IndexFailure",
     "InstallError",
+    "Interrupted",
     "KeyFailure",
     "NoWheelError",
     "RehearsalError",

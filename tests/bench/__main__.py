@@ -8,15 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import fetch, pack
+from tests.bench import fetch, pack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "fetch": fetch.bench,
     "pack": pack.one_target,
     "pack-4": pack.four_targets,
     "pack-7": pack.seven_targets,
+    "verify": verify.bench,
 }
-USUAL = ("fetch", "pack")
+USUAL = ("fetch", "pack", "verify")
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from wheelhouse_builder.cli import (
     verify,
 )
 from wheelhouse_builder.cli.console import print_failure
-from wheelhouse_builder.errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
+from wheelhouse_builder.errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
 
 COMMANDS: tuple[ModuleType, ...] = (
     init,
@@ -65,19 +65,6 @@ _MENDED_BY = {
 """The failures of this host that a user can mend, and how."""
 
 
-class Interrupted(WheelhouseError):
-    """Somebody pressed Ctrl-C, or the system asked us to end."""
-
-    exit_code = INTERRUPTED
-    name = "interrupted"
-
-
-class Defect(WheelhouseError):
-    """An error that nobody foresaw."""
-
-    name = "internal"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is that of the table in the README."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -91,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         failure = Interrupted("interrupted", hint="run the same command again: it goes on with what is already in the store")
     print_failure(failure, to_json="--json" in arguments)
-    if argv is None and failure.exit_code == INTERRUPTED:
+    if argv is None and failure.exit_code == Interrupted.exit_code:
         _leave(failure.exit_code)
     return failure.exit_code
 
@@ -106,7 +93,7 @@ def _leave(exit_code: int) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     """Let typer find the command and run it. Its own error reports and exits stay off."""
     done = typer.main.get_command(app).main(arguments, prog_name="wheelhouse", standalone_mode=False)
-    if done == INTERRUPTED:  # typer turned a KeyboardInterrupt into this
+    if done == Interrupted.exit_code:  # typer turned a KeyboardInterrupt into this
         raise KeyboardInterrupt
     return done if isinstance(done, int) else 0
 

@@ -82,14 +82,16 @@ class VerifiedBundle:
 
     def _chunk(self, offset: int, size: int, digest: str) -> bytes:
         data = self.file.read(offset, size)
-        if hashlib.sha256(data).hexdigest() != digest and self.file.heal():
+        if hashlib.sha256(data).hexdigest() == digest:
+            return data
+        if self.file.heal():
             data = self.file.read(offset, size)
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise BundleRefused(
-                "{}: {} bytes from here on are not what was signed.".format(self.file.place(offset), size),
-                hint="The file was damaged or changed on its way. Copy it again.",
-            )
-        return data
+            if hashlib.sha256(data).hexdigest() == digest:
+                return data
+        raise BundleRefused(
+            "{}: {} bytes from here on are not what was signed.".format(self.file.place(offset), size),
+            hint="The file was damaged or changed on its way. Copy it again.",
+        )
 
     def close(self) -> None:
         """Close the file; no chunk can be read any more."""

@@ -13,7 +13,7 @@ import traceback
 from typing import Any, Dict, List, NoReturn, Optional, Sequence, TextIO
 
 from . import commands
-from .errors import INTERRUPTED, EnvironmentFailure, UsageError, WheelhouseError
+from .errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
 from .memory import default_path
 from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
@@ -36,19 +36,6 @@ Exit codes: 0 done, 2 usage, 9 this host, 10 key or trust file, 11 bundle refuse
 """
 
 
-class _Defect(WheelhouseError):
-    """An error that nobody foresaw."""
-
-    name = "internal"
-
-
-class _Interrupted(WheelhouseError):
-    """Somebody pressed Ctrl-C, or the system asked us to end."""
-
-    exit_code = INTERRUPTED
-    name = "interrupted"
-
-
 def main(argv: Sequence[str], bundle: str) -> int:
     """Run one command on the file ``bundle``; returns the exit code."""
     previous = signal.signal(signal.SIGTERM, _interrupt)
@@ -58,7 +45,7 @@ def main(argv: Sequence[str], bundle: str) -> int:
         _close_output()
         return 0
     except KeyboardInterrupt:
-        failure: WheelhouseError = _Interrupted("Interrupted.", hint="Nothing was left behind. Run the same command again.")
+        failure: WheelhouseError = Interrupted("Interrupted.", hint="Nothing was left behind. Run the same command again.")
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence
         if os.environ.get("WHEELHOUSE_DEBUG") == "1":
             traceback.print_exc()
@@ -238,7 +225,7 @@ def _understood(error: Exception) -> WheelhouseError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE):
         place = "%s: " % error.filename if error.filename else ""
         return EnvironmentFailure("%s%s." % (place, error.strerror), hint="Mend that on this host and run the same command again.")
-    return _Defect(
+    return Defect(
         "This is a defect in wheelhouse: %s: %s" % (type(error).__name__, error),
         hint="Please report it, with what WHEELHOUSE_DEBUG=1 prints.",
     )

@@ -1,6 +1,7 @@
 """Every way in which wheelhouse stops, on either side of the gap, each with its own exit code.
 
 WheelhouseError
+├── Defect                  1   an error in wheelhouse itself, that nobody foresaw
 ├── UsageError              2   the command line asks for something that cannot be
 ├── SpecError               3   wheelhouse.yaml, or a file that it names, is not as it must be
 ├── ResolutionError         4   a target has no solution
@@ -14,13 +15,11 @@ WheelhouseError
 ├── SignatureRefused       12   no good signature by a trusted key
 ├── HostDoesNotFit         13   the bundle holds nothing for this host
 ├── InstallError           14   the installation failed and was undone
-└── AlreadyThere           15   the destination exists
+├── AlreadyThere           15   the destination exists
+└── Interrupted           130   somebody pressed Ctrl-C, or the system asked us to end
 
-0 is success, 1 a defect in wheelhouse itself, 130 an interrupt. This file runs on the target too: standard library, Python 3.6.
+0 is success. This file runs on the target too: standard library, Python 3.6.
 """
-
-INTERNAL_ERROR = 1
-INTERRUPTED = 130
 
 
 class WheelhouseError(Exception):
@@ -29,13 +28,17 @@ class WheelhouseError(Exception):
     ``problems`` are one line each; ``hint`` says what to do next, or is empty.
     """
 
-    exit_code = INTERNAL_ERROR
-    name = "error"
+    exit_code = 1
+    name = "internal"
 
     def __init__(self, *problems: str, hint: str = "") -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
         self.hint = hint
+
+
+class Defect(WheelhouseError):
+    pass
 
 
 class UsageError(WheelhouseError):
@@ -106,3 +109,8 @@ class InstallError(WheelhouseError):
 class AlreadyThere(WheelhouseError):
     exit_code = 15
     name = "already-there"
+
+
+class Interrupted(WheelhouseError):
+    exit_code = 130
+    name = "interrupted"
