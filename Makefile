@@ -35,10 +35,10 @@ demo: $(VENV)/.run
 	@BIN=$(BIN) DEMO=$(DEMO) sh examples/demo.sh
 
 test: $(VENV)/.check
-	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 4 -m "not slow"
 
 test-all: $(VENV)/.check
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 4
 
 check: $(VENV)/.check
 	$(BIN)/ruff check .

@@ -4,10 +4,14 @@
 """
 
 import hashlib
+import os
 import re
 import struct
 import time
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import sshsig
 from .control import END_SIZE, control_size, decode_control
@@ -33,6 +37,8 @@ from .sshsig import Sshsig
 from .trust import Signer
 from .volumes import open_source
 
+_MOST_HASHERS = 4
+"""Chunks that are hashed at the same time; no medium is faster, and each takes 4 MiB of memory."""
 _SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
 _SAYS_NOTHING = "The file is cut off, was changed, or is no bundle. Copy it again and compare its SHA-256 with the sender's."
 
@@ -75,12 +81,19 @@ class VerifiedBundle:
 
         Raises BundleRefused at the first chunk that is not the signed one. May run in several threads at once.
         """
+        for place in self.places(frame):
+            yield self.chunk(place)
+
+    def places(self, frame: int) -> Iterator["_Place"]:
+        """Where the chunks of a frame lie."""
         size = self.manifest.frames[frame].size
         for index, digest in enumerate(self.manifest.frames[frame].chunks):
             start = index * CHUNK_SIZE
-            yield self._chunk(self.frame_offsets[frame] + start, min(CHUNK_SIZE, size - start), digest)
+            yield _Place(self.frame_offsets[frame] + start, min(CHUNK_SIZE, size - start), digest)
 
-    def _chunk(self, offset: int, size: int, digest: str) -> bytes:
+    def chunk(self, place: "_Place") -> bytes:
+        """The bytes of one chunk. Raises BundleRefused when they are not the signed ones."""
+        offset, size, digest = place
         data = self.file.read(offset, size)
         if hashlib.sha256(data).hexdigest() == digest:
             return data
@@ -102,6 +115,14 @@ class VerifiedBundle:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Place(NamedTuple):
+    """Where a chunk lies in the file, its bytes, and the digest that was signed."""
+
+    offset: int
+    size: int
+    digest: str
 
 
 def verify(
@@ -343,10 +364,16 @@ def _check_payload_size(manifest: Manifest, opened: _Opened) -> None:
 
 
 def _check_payload(bundle: VerifiedBundle, progress: Progress) -> None:
-    with progress.step("verifying", total=bundle.manifest.payload_size, unit="B") as step:
-        for frame in range(len(bundle.manifest.frames)):
-            for chunk in bundle.chunks(frame):
-                step.advance(len(chunk))
+    """Check 6 on several cores, in the order of the file, which discs and sticks read best."""
+    cores = min(_MOST_HASHERS, os.cpu_count() or 1)
+    with progress.step("verifying", total=bundle.manifest.payload_size, unit="B") as step, ThreadPoolExecutor(cores) as threads:
+        running: "Deque[Future[bytes]]" = deque()
+        for place in chain.from_iterable(map(bundle.places, range(len(bundle.manifest.frames)))):
+            running.append(threads.submit(bundle.chunk, place))
+            if len(running) > 2 * cores:
+                step.advance(len(running.popleft().result()))
+        while running:
+            step.advance(len(running.popleft().result()))
 
 
 def _frame_offsets(manifest: Manifest) -> Tuple[int, ...]:
