@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import uv
 
 from tests.bench.measure import Contender, compare, table
+from tests.data import DATA
 from tests.support.cli import environment, wheelhouse
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve import read_lock
@@ -22,7 +23,7 @@ version: "1"
 requirements: [web.in]
 targets: [{TARGET}]
 """
-WEB = Path(__file__).parent.parent / "data/web.in"
+WEB = DATA / "web.in"
 FETCH = """\
 import sys
 from pathlib import Path

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench.measure import Contender, Run, run
+from tests.data import DATA
 from tests.support.cli import environment, wheelhouse
 from wheelhouse_builder.adapters.index import IndexClient
 from wheelhouse_builder.adapters.store import Store
@@ -19,7 +20,7 @@ from wheelhouse_builder.pack import EFFORTS
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import lock_filename, read_lock
 
-WEB = Path(__file__).parent.parent / "data/web.in"
+WEB = DATA / "web.in"
 LINUX = tuple(f"cp3{minor}-manylinux_2_28_x86_64" for minor in (12, 10, 11, 13))
 OTHERS = ("cp312-win_amd64", "cp312-macosx_14_0_arm64", "cp312-manylinux_2_28_aarch64")
 

@@ -17,6 +17,7 @@ import uv
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+from tests.data import DATA
 from tests.support.cli import environment, wheelhouse
 from tests.support.pythons import cpythons
 from wheelhouse_builder.adapters.index import IndexClient
@@ -24,7 +25,6 @@ from wheelhouse_builder.model.target import Target
 
 pytestmark = pytest.mark.network
 
-DATA = Path(__file__).parent.parent / "data"
 PYPI = "https://pypi.org/simple"
 FOREIGN = {
     "cp312-manylinux_2_28_x86_64": "x86_64-manylinux_2_28",

@@ -16,7 +16,7 @@ import pytest
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from tests.support.shared_data import shared_data
+from tests.data import DATA
 from wheelhouse_builder.adapters.index import IndexClient, IndexFile
 from wheelhouse_builder.errors import IndexFailure
 from wheelhouse_builder.model.distribution import Wheel
@@ -48,7 +48,7 @@ def test_a_thousand_real_wheels_are_rebuilt_bit_for_bit(tmp_path: Path, capsys: 
 
 def real_wheels(directory: Path) -> Iterator[Wheel]:
     """Wheels of the most downloaded projects, the newest first."""
-    projects = shared_data("top-1000-projects.txt").read_text().split()
+    projects = (DATA / "top-1000-projects.txt").read_text().split()
     with IndexClient() as client, httpx.Client(follow_redirects=True, timeout=60) as http, ThreadPoolExecutor(8) as threads:
         for start in range(0, len(projects), 50):  # so that we stop asking when there is enough
             for found in threads.map(lambda project: wheels_of(project, client, http, directory), projects[start : start + 50]):

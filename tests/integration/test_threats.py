@@ -23,6 +23,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.data import DATA
 from tests.support import bundles, damaged
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.damaged import policy
@@ -30,7 +31,6 @@ from tests.support.handmade import bundle_for
 from tests.support.index import LocalIndex, wrong_bytes
 from tests.support.malformed_wheels import FILENAME, MALFORMED
 from tests.support.pip import bundled_pip
-from tests.support.shared_data import shared_data
 from tests.support.wheels import make_wheel, wheel_members, write_zip
 from tests.support.workplace import this_target, workplace
 from wheelhouse_builder.runtime import memory, sshsig
@@ -194,7 +194,7 @@ class TestT3AMalformedWheel:
             assert wheel_problems(io.BytesIO(each.build()), each.filename), name
 
     def test_each_archive_that_the_index_would_reject_is_no_wheel(self) -> None:
-        paths = sorted(path for path in shared_data("zip-fixtures/reject").iterdir() if path.is_file())
+        paths = sorted(path for path in (DATA / "zip-fixtures/reject").iterdir() if path.is_file())
         assert len(paths) >= 24
         for path in paths:
             assert wheel_problems(io.BytesIO(path.read_bytes()), "demo-1.0-py3-none-any.whl"), path.name

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data import DATA
 from tests.support.malformed_wheels import (
     FILENAME,
     INFO,
@@ -28,7 +29,6 @@ from tests.support.malformed_wheels import (
     with_first,
     with_record,
 )
-from tests.support.shared_data import shared_data
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime.wheel import name_problem, parse_wheel_filename, same_version, wheel_problems, zip_problems
 
@@ -190,7 +190,7 @@ def test_arbitrary_bytes_are_refused(data: bytes) -> None:
 
 
 def fixtures(kind: str) -> list[Path]:
-    return sorted(shared_data(f"zip-fixtures/{kind}").iterdir())
+    return sorted((DATA / "zip-fixtures" / kind).iterdir())
 
 
 def test_everything_that_pypi_rejects_is_refused() -> None:
