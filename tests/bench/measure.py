@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+LAUNCHER = """\
+import json, resource, subprocess, sys, time
+begun = time.perf_counter()
+code = subprocess.call(sys.argv[2:])
+wall, usage = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as figures:
+    json.dump({"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024}, figures)
+sys.exit(code)
+"""
+"""Starts the command from a small process: Linux counts the memory of the one that forks as the child's own peak."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One finished process: seconds on the clock, seconds of CPU, peak memory in bytes."""
+    """One finished command: seconds on the clock, seconds of CPU of all its processes, peak memory of the largest one in bytes."""
 
     wall: float
     cpu: float
@@ -33,16 +44,13 @@ class Contender:
 def run(contender: Contender) -> Run:
     """Run it once. Raises RuntimeError when it fails: the time of a failure is no figure."""
     contender.prepare()
-    with tempfile.TemporaryFile() as output:
-        begun = time.perf_counter()
-        process = subprocess.Popen(contender.command, env=contender.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+    with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as figures:
+        command = [sys.executable, "-I", "-S", "-c", LAUNCHER, figures.name, *contender.command]
+        done = subprocess.run(command, env=contender.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
+        if done.returncode:
             output.seek(0)
             raise RuntimeError(f"{contender.name} failed: {output.read().decode(errors='replace')[-2000:]}")
-    return Run(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=usage.ru_maxrss * 1024)
+        return Run(**json.load(figures))
 
 
 def compare(contenders: Sequence[Contender], runs: int = 5) -> dict[str, list[Run]]:
