@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _run(arguments)
+        return _run(arguments or ["--help"])
     except Exception as error:  # noqa: BLE001 # whatever it is, the user gets a sentence
         if os.environ.get("WHEELHOUSE_DEBUG") == "1":
             traceback.print_exc()
@@ -148,7 +148,6 @@ def _examples(text: str) -> str:
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
