@@ -1,0 +1,104 @@
+"""The engine that leaves the work to pip: the one that the bundle carries, run straight from its wheel.
+
+It sees no index, no cache and no configuration, and requires every hash.
+"""
+
+import hashlib
+import os
+import re
+import zipfile
+from typing import BinaryIO, Dict, Sequence, Tuple
+
+from .child import run
+from .engine import Installation, Job, WheelRecord, installed_distributions, locks_pip
+from .environment import relocate
+from .errors import InstallError
+from .layout import REQUIREMENTS, lock_entry, wheel_entry
+from .manifest import ManifestDistribution
+from .payload import PIECE
+from .unpack import extract
+
+# argv: the wheel, where the environment is, where it will live, then pip's own arguments. The wheel is first on the path, so nothing else
+# answers to the name of pip. What is compiled names the file where it will live.
+_RUN_PIP = """
+import compileall, os, runpy, sys
+wheel, here, final = sys.argv[1:4]
+del sys.argv[1:4]
+compile_file = compileall.compile_file
+def compile_for_later(path, *args, **kwargs):
+    if path.startswith(here + os.sep):
+        kwargs["ddir"] = os.path.dirname(final + path[len(here):])
+    return compile_file(path, *args, **kwargs)
+compileall.compile_file = compile_for_later
+sys.path.insert(0, wheel)
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+
+# --no-deps: the lock is the answer; that it is closed, pip check says afterwards.
+_PIP_INSTALL = (
+    "install", "--isolated", "--no-input", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-cache-dir",
+    "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off",
+)  # fmt: skip
+_SCRIPT = re.compile(r"[^/]+\.data/scripts/.*[^/]", re.DOTALL)
+_HINT = "Nothing was changed. The lines above are pip's own."
+
+
+def install_with_pip(job: Job) -> Installation:
+    """Unpack the wheels beside the environment and have pip install them. Raises as every :data:`~.engine.Engine` does."""
+    tree = os.path.join(job.scratch, "tree")
+    extracted = extract(job.bundle, tree, job.scratch, [job.target], job.progress, exact=job.exact, bases=job.bases)
+    with job.progress.step("installing", total=None):
+        _install_all(job, tree, extracted.distributions)
+    distributions = installed_distributions(extracted.distributions, job.target)
+    return Installation(distributions, extracted.rewritten, {each.filename: _record(tree, each) for each in distributions})
+
+
+def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistribution]) -> None:
+    """Install what the lock names, and pip itself where the lock names none; then have pip look over the result."""
+    target = job.target
+    options = ["--find-links", os.path.join(tree, "wheels"), "-r", os.path.join(tree, *lock_entry(target.name, REQUIREMENTS).split("/"))]
+    if not locks_pip(distributions, target):
+        options += ["-r", _bootstrap_requirements(job.scratch, next(each for each in distributions if each.filename == target.pip))]
+    wheel = os.path.join(tree, *wheel_entry(target.pip).split("/"))
+    compiling = [] if job.compile else ["--no-compile"]
+    command = [job.python, "-I", "-c", _RUN_PIP, wheel, job.environment, job.final, *_PIP_INSTALL, *compiling, *options]
+    run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
+    relocate(job.environment, job.final, job.executable)
+    check = [job.python, "-I", "-m", "pip", "check", "--isolated", "--disable-pip-version-check"]
+    run(check, job.scratch, "The distributions of %s do not fit together." % target.name, hint=_HINT)
+
+
+def _bootstrap_requirements(scratch: str, pip: ManifestDistribution) -> str:
+    path = os.path.join(scratch, "pip.txt")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("pip==%s --hash=sha256:%s\n" % (pip.version, pip.sha256))
+    return path
+
+
+def _record(tree: str, distribution: ManifestDistribution) -> WheelRecord:
+    """What the wheel says of itself. It is measured once more: pip has read it since, and the audit believes what is returned here."""
+    with open(os.path.join(tree, *wheel_entry(distribution.filename).split("/")), "rb") as file:
+        if _measure(file) != (distribution.size, distribution.sha256):
+            raise InstallError(
+                "%s was changed while it was installed." % distribution.filename,
+                hint="Nothing was changed at the destination. Somebody else writes to %s: name a destination beside which nobody can."
+                % tree,
+            )
+        with zipfile.ZipFile(file) as archive:
+            return _wheel_record(archive)
+
+
+def _wheel_record(archive: zipfile.ZipFile) -> WheelRecord:
+    names = archive.namelist()
+    record = next(name for name in names if name.count("/") == 1 and name.endswith(".dist-info/RECORD"))
+    scripts: Dict[str, bytes] = {name: archive.read(name) for name in names if _SCRIPT.fullmatch(name)}
+    return WheelRecord(archive.read(record), scripts)
+
+
+def _measure(file: BinaryIO) -> Tuple[int, str]:
+    """Size and SHA-256 of what is in ``file``."""
+    digest, size = hashlib.sha256(), 0
+    for piece in iter(lambda: file.read(PIECE), b""):
+        digest.update(piece)
+        size += len(piece)
+    return size, digest.hexdigest()
