@@ -1,0 +1,131 @@
+"""Repair: a wheel as it was built → one that carries the libraries that it needs, and works on a target that has none of them.
+
+:func:`repair` runs the field's own tool for the target's system, auditwheel, delocate or delvewheel; :func:`audit` trusts none of them, and
+says what a wheel, repaired here or found on an index, lacks to work on a target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from packaging.utils import parse_wheel_filename
+
+from wheelhouse_builder.adapters.process import Runner
+from wheelhouse_builder.errors import DistributionError
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.repair.audit import audit, audit_code
+from wheelhouse_builder.repair.contents import Contents, newest
+from wheelhouse_builder.repair.linux import repair_linux
+from wheelhouse_builder.repair.macos import repair_macos
+from wheelhouse_builder.repair.sbom import FILE, add_member, sbom, sboms
+from wheelhouse_builder.repair.tools import Ran
+from wheelhouse_builder.repair.values import Grafted, Options, Problem, Repaired, Symbol
+from wheelhouse_builder.repair.windows import repair_windows
+
+__all__ = ["Grafted", "Options", "Problem", "Repaired", "Symbol", "audit", "repair"]
+
+BUILD_LOWER = "build it with the zig toolchain, or in an older root; or name a target that has what it needs"
+SHOW_LIBRARIES = "name the folder of the library that is missing, or exclude it where the target has it"
+MEND = "mend what the recipe builds, or say under its repair options why it may be so"
+
+_MANGLED = re.compile(r"-[0-9a-f]{8,64}(?=\.)")
+"""What auditwheel and delvewheel add to the names of libraries, so that no other wheel's is taken for this one's."""
+
+
+def repair(wheel: Path, target: Target, *, options: Options, output: Path, runner: Runner) -> Repaired:
+    """Make ``wheel`` carry what it needs on ``target``; the result lies in the directory ``output``, or nothing new does.
+
+    A pure wheel passes as it is, unless an extension is demanded. Raises DistributionError with everything that stands in the way: a
+    library that cannot be found, a symbol that the target is too old for, what else the audit says.
+    """
+    options = replace(options, library_paths=tuple(path.resolve() for path in options.library_paths))
+    with TemporaryDirectory(prefix="wheelhouse-repair-") as folder:
+        scratch = Path(folder)
+        source = Path(shutil.copyfile(wheel, scratch / wheel.name))
+        before = Contents.of(source)
+        ran = _run(source, before, target, options, scratch, runner)
+        after = Contents.of(ran.wheel or source)
+        grafted = tuple(_grafted(before, after))
+        made = _with_sbom(ran.wheel or source, grafted, scratch)
+        _refuse(made, target, options)
+        return _repaired(wheel, _place(made, output), after, grafted, ran.tool)
+
+
+def _run(wheel: Path, contents: Contents, target: Target, options: Options, scratch: Path, runner: Runner) -> Ran:
+    """What the target's repair tool made of ``wheel``."""
+    if not contents.code:
+        return Ran(tool="", wheel=wheel, said=())
+    system = re.split(r"[_\d]", target.platforms[0])[0]
+    tools = {"manylinux": repair_linux, "musllinux": repair_linux, "macosx": repair_macos, "win": repair_windows}
+    ran = tools[system](wheel, target, options=options, scratch=scratch, runner=runner)
+    if ran.wheel is None:
+        certain = [problem for problem in audit_code(contents, target, options=options) if problem.certain]
+        raise DistributionError(
+            *(f"{wheel.name}: {problem}" for problem in certain),
+            f"{wheel.name}: {ran.tool} could not repair it for {target}: {' / '.join(ran.said)}",
+            hint=BUILD_LOWER if certain else SHOW_LIBRARIES,
+        )
+    return ran
+
+
+def _grafted(before: Contents, after: Contents) -> Iterator[Grafted]:
+    """The code that was not there before, by member."""
+    for member in sorted(after.code.keys() - before.code.keys()):
+        yield Grafted(member=member, library=_MANGLED.sub("", PurePosixPath(member).name), sha256=after.digest(member))
+
+
+def _with_sbom(wheel: Path, grafted: tuple[Grafted, ...], scratch: Path) -> Path:
+    """``wheel``, with a list of what was grafted if the repair tool wrote none (PEP 770)."""
+    if not grafted or sboms(wheel):
+        return wheel
+    project, release, *_ = parse_wheel_filename(wheel.name)
+    listed = scratch / "listed" / wheel.name
+    listed.parent.mkdir()
+    add_member(wheel, f"sboms/{FILE}", sbom(project, str(release), grafted), listed)
+    return listed
+
+
+def _refuse(wheel: Path, target: Target, options: Options) -> None:
+    """Raise DistributionError with all that the audit finds."""
+    problems = audit(wheel, target, options=options)
+    if problems:
+        too_new = any(" needs " in f" {problem.what}" and "@" in problem.what for problem in problems)
+        raise DistributionError(*(f"{wheel.name}: {problem}" for problem in problems), hint=BUILD_LOWER if too_new else MEND)
+
+
+def _place(wheel: Path, output: Path) -> Path:
+    """Move the finished wheel to where it is wanted: whole, or not at all."""
+    output.mkdir(parents=True, exist_ok=True)
+    partial = Path(shutil.copyfile(wheel, output / f".{wheel.name}.{os.getpid()}"))
+    return partial.replace(output / wheel.name)
+
+
+def _repaired(source: Path, made: Path, contents: Contents, grafted: tuple[Grafted, ...], tool: str) -> Repaired:
+    return Repaired(
+        path=made,
+        sha256=_sha256(made),
+        size=made.stat().st_size,
+        source_sha256=_sha256(source),
+        tags_before=_tags(source),
+        tags_after=_tags(made),
+        grafted=grafted,
+        symbols=newest(contents),
+        sboms=sboms(made),
+        tool=tool,
+    )
+
+
+def _tags(wheel: Path) -> tuple[str, ...]:
+    return tuple(sorted(map(str, parse_wheel_filename(wheel.name)[3])))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
