@@ -41,7 +41,9 @@ ORIGIN = of("index", "kind") | of(URL, "url") | of((is_time, None), "uploaded")
 FRAME = of(int, "size tar_size") | of([is_entry], "entries") | of([DIGEST], "chunks")
 TARGET = of(f"{WORD}-{WORD}", "name") | of(WORD, "interpreter abi") | of([WORD], "platforms") | of(WHEEL_NAME, "pip")
 TARGET |= of((WHEEL_NAME, None), "decoder") | of(MARKERS, "markers")
-DECODER = of(WHEEL_NAME, "filename") | of(int, "size") | of(DIGEST, "sha256") | of(ORIGIN, "origin")
+PREDICATE = r"https://docs\.pypi\.org/attestations/publish/v1|https://slsa\.dev/provenance/v1"
+ATTESTED = of(rf"(?={TEXT}\Z)[^\s/]+(/[^\s/]*)+", "publisher") | of([PREDICATE], "predicates")
+DECODER = of(WHEEL_NAME, "filename") | of(int, "size") | of(DIGEST, "sha256") | of(ORIGIN, "origin") | of((ATTESTED, None), "attested")
 WHEEL = DECODER | of("[a-z0-9]+(-[a-z0-9]+)*", "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "version")
 WHEEL |= of([TEXT], "targets notable") | of(bool, "bootstrap")
 POLICY = of((NAME, None), "channel") | of((int, None), "sequence") | of([NAME], "audience") | of((is_time, None), "not_after")
@@ -103,7 +105,16 @@ def check_references(manifest: dict[str, Json]) -> None:
     for target in manifest["targets"]:
         require(projects.get(target["pip"]) == "pip" and len(set(target["platforms"])) == len(target["platforms"]) > 0, "pip, or platforms")
     locks = [f"targets/{name}/{lock}" for name in names["targets"] for lock in ("pylock.toml", "requirements.txt")]
-    require(locks and names["files"] == sorted(["README.txt", *locks]), "the other files are not README.txt and the locks")
+    attested = {
+        f"attestations/{wheel['filename']}.json": wheel
+        for wheel in (*manifest["distributions"], *manifest["decoders"])
+        if wheel["attested"]
+    }
+    require(locks and names["files"] == sorted(["README.txt", *locks, *attested]), "the other files are not those that there must be")
+    require(all(file["size"] <= 1 << 20 for file in manifest["files"] if file["path"] in attested), "an attestation is too long")
+    for wheel in attested.values():
+        predicates = wheel["attested"]["predicates"]
+        require(predicates and predicates == sorted(set(predicates)), "predicates are not sorted, or none")
     require(names["decoders"] == sorted({target["decoder"] for target in manifest["targets"]} - {None}), "the targets' decoders")
     archive = (bool(manifest["transport"]["decoders"]), "decoders.tar" in names["control"])
     require(archive == (bool(names["decoders"]),) * 2, "the decoders' archive is missing, or there without a decoder")

@@ -1,4 +1,4 @@
-"""The connected side on one page: resolve → fetch → rehearse → pack.
+"""The connected side on one page: resolve → fetch → attest → rehearse → pack.
 
 Locks that lie beside the spec were reviewed, so a bundle is made of exactly these. When they do not answer the spec any more, or one is
 missing, the bundle is refused until ``wheelhouse lock`` has been run again. Where there is none at all, the targets are resolved on
@@ -17,16 +17,20 @@ from packaging.utils import NormalizedName
 
 from wheelhouse_builder.adapters.index import IndexClient, Login, login_from_environment
 from wheelhouse_builder.adapters.keys import Signer
+from wheelhouse_builder.adapters.notary import Notary
 from wheelhouse_builder.adapters.places import Place
+from wheelhouse_builder.adapters.router import Several
 from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.attest import attest
 from wheelhouse_builder.errors import SpecError, UsageError
 from wheelhouse_builder.fetch import fetch
 from wheelhouse_builder.model.changes import Changes, changes
+from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.pack import Base, Contents, Packed, pack
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running
 from wheelhouse_builder.reporter import Reporter
-from wheelhouse_builder.resolve import Requirements, lock_filename, read_lock, resolve, write_lock
+from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, write_lock
 from wheelhouse_builder.spec import Index, Spec
 
 LOCK_AGAIN = "run `wheelhouse lock`, review what changes, then try again"
@@ -55,6 +59,8 @@ class Report:
     packed: Packed
     locks: tuple[Lock, ...]
     """One for each target, in the spec's order."""
+    wheels: tuple[Wheel, ...]
+    """All that the locks name, sorted by file name."""
     rehearsed: tuple[Rehearsed, ...] = ()
     """What became of each target that was to be run; empty when none was."""
 
@@ -126,11 +132,15 @@ def make_bundle(
     It is rehearsed by running, too, where there are ``places`` for that: each target in the first that can.
     Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
     """
+    notary = Notary() if spec.attestations.asked else None
     locks = reviewed_locks(spec)
     with IndexClient(logins=_logins(spec.indexes)) as client:
         locks = locks or resolve(Requirements.of(spec), spec.targets, pages=client, cache=store.root, reporter=reporter)
         wanted = chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks)
         wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
+        if notary:
+            offers = Several(client, places_of(spec.indexes))
+            wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
         contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
         if base and not plain:
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
@@ -138,7 +148,7 @@ def make_bundle(
     rehearse(locks, wheels)
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
-    return Report(packed=packed, locks=locks, rehearsed=rehearsed)
+    return Report(packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), rehearsed=rehearsed)
 
 
 def _locks_beside(spec: Spec) -> dict[str, Lock]:

@@ -18,12 +18,18 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - {name: pypi, url: https://pypi.org/simple}
     exclude-newer: 14 days                 # optional; or a date, 2026-11-01: no release that was uploaded since
     resolver: uv                           # optional; or pip-tools
+    kind: catalogue                        # optional; or application: all requirements are one set. Of a catalogue, each is one by itself, and
+    keep: 3                                # so many of the newest releases of each project, by default 1, stand side by side
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
     channel: stable                        # optional: the line of bundles that this one belongs to, and
     sequence: 12                           # its number in that line; inside, none goes back to a lower one
     audience: [restricted-net]             # optional: whom it is meant for
     not-after: 2027-05-31T00:00:00Z        # optional: not to be installed later
     excused: {odd-project: why its malformed wheel may pass}     # optional
+    recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
+    no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
+    attestations: offered                  # optional: off, offered (what the index has must hold) or required; or by project,
+      # {"*": offered, numpy: required, rfc8785: github.com/trailofbits/rfc8785.py}: required, and by that publisher; "*": all others
 
 Which strings under ``requirements`` are files? Those that end in ``.txt``, ``.in`` or ``.toml``, and those that hold a ``/`` or ``\`` and
 no ``@``. All others are requirements as PEP 508 has them. A string that could be both, because a file of exactly that name lies beside the
@@ -48,6 +54,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.document import Page, instead, kind, listed
 from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.attestations import MODES, OFFERED, REQUIRED, Attestations, Demand
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.model.probed import read_probe
 from wheelhouse_builder.model.target import Target
@@ -56,6 +63,8 @@ from wheelhouse_builder.runtime import layout
 FILE_NAME = "wheelhouse.yaml"
 DEFAULT_INDEX = "https://pypi.org/simple"
 UV, PIP_TOOLS = RESOLVERS = ("uv", "pip-tools")
+APPLICATION, CATALOGUE = KINDS = ("application", "catalogue")
+MOST_KEPT = 100
 
 POLICY_KEYS = ("channel", "sequence", "audience", "not-after")
 KEYS = (
@@ -68,9 +77,14 @@ KEYS = (
     "indexes",
     "exclude-newer",
     "resolver",
+    "kind",
+    "keep",
     "sign",
     *POLICY_KEYS,
     "excused",
+    "recipes",
+    "no-binary",
+    "attestations",
 )
 REQUIRED_KEYS = {
     "bundle": "bundle: acme-web",
@@ -89,6 +103,7 @@ _FILE_SUFFIXES = (".txt", ".in", ".toml")
 _PORTABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,98}[A-Za-z0-9])?")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_PUBLISHER = re.compile(r"(?:github\.com|gitlab\.com|circleci\.com|accounts\.google\.com)(?:/[^\s/]*)*/[^\s/]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HINT = "mend the lines named above; `wheelhouse init --help` shows a complete example"
 
@@ -149,9 +164,16 @@ class Spec:
     """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
     key: Path | None
     """The private key to sign with; None: the default one."""
+    keep: int | None = None
+    """Of a catalogue: how many of the newest releases of each project; None: this is none, but an application."""
     policy: Policy = field(default_factory=Policy)
     excused: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Projects whose wheels may be malformed, each with the reason."""
+    recipes: tuple[Path, ...] = ()
+    """Folders of recipes, in order."""
+    no_binary: frozenset[NormalizedName] = frozenset()
+    """Projects that are built though they have wheels."""
+    attestations: Attestations = field(default_factory=Attestations)
 
     @property
     def folder(self) -> Path:
@@ -169,6 +191,8 @@ def read_spec(path: Path) -> Spec:
     written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
     if "sequence" in top and "channel" not in top:
         page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
+    if "keep" in top and written.get("kind") != CATALOGUE:
+        page.problem(top["keep"], "keep: counts the releases in a catalogue: add 'kind: catalogue'")
     if "index" in top and "indexes" in top:
         page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
     page.fail_if_bad()
@@ -187,6 +211,7 @@ def read_spec(path: Path) -> Spec:
         exclude_newer=written.get("exclude-newer"),
         resolver=written.get("resolver") or UV,
         key=written.get("sign"),
+        keep=(written.get("keep") or 1) if written.get("kind") == CATALOGUE else None,
         policy=Policy(
             channel=written.get("channel"),
             sequence=written.get("sequence"),
@@ -194,6 +219,9 @@ def read_spec(path: Path) -> Spec:
             not_after=written.get("not-after"),
         ),
         excused=written.get("excused", {}),
+        recipes=written.get("recipes", ()),
+        no_binary=written.get("no-binary", frozenset()),
+        attestations=written.get("attestations") or Attestations(),
     )
 
 
@@ -459,6 +487,17 @@ def _resolver(page: Page, node: yaml.Node) -> str | None:
     return text
 
 
+def _kind(page: Page, node: yaml.Node) -> str | None:
+    text = page.string(node, "kind")
+    if text is not None and text not in KINDS:
+        page.problem(node, f"kind: there is no {text!r}{instead(text, KINDS)}")
+    return text
+
+
+def _keep(page: Page, node: yaml.Node) -> int | None:
+    return _whole_number(page, node, "keep", first=1, last=MOST_KEPT, example=3)
+
+
 def _sign(page: Page, node: yaml.Node) -> Path | None:
     """The private key. It may come into being after the spec, so that it is missing is told later."""
     values = page.mapping(node, "sign", SIGN_KEYS, {"key": "key: ~/.config/wheelhouse/id_ed25519"})
@@ -482,11 +521,15 @@ def _policy_name(page: Page, node: yaml.Node, where: str) -> str | None:
 
 
 def _sequence(page: Page, node: yaml.Node) -> int | None:
+    return _whole_number(page, node, "sequence", first=0, last=layout.MAX_SIZE, example=12)
+
+
+def _whole_number(page: Page, node: yaml.Node, where: str, *, first: int, last: int, example: int) -> int | None:
     """A number as people write one: YAML's octals, underscores and signs are left out."""
     text = node.value if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int" else ""
-    if re.fullmatch(r"0|[1-9][0-9]{0,18}", text) and int(text) <= layout.MAX_SIZE:
+    if re.fullmatch(r"0|[1-9][0-9]{0,18}", text) and first <= int(text) <= last:
         return int(text)
-    page.problem(node, f"sequence: must be a whole number from 0 to {layout.MAX_SIZE}, such as 12")
+    page.problem(node, f"{where}: must be a whole number from {first} to {last}, such as {example}")
     return None
 
 
@@ -521,6 +564,49 @@ def _excused(page: Page, node: yaml.Node) -> dict[NormalizedName, str]:
     return found
 
 
+def _recipes(page: Page, node: yaml.Node) -> tuple[Path, ...]:
+    folders = []
+    for item, where, text in page.strings(node, "recipes"):
+        folders.append(page.resolve(text))
+        if not folders[-1].is_dir():
+            page.problem(item, f"{where}: there is no folder {folders[-1]}")
+    return tuple(folders)
+
+
+def _no_binary(page: Page, node: yaml.Node) -> frozenset[NormalizedName]:
+    return frozenset(_project(page, *each) for each in page.strings(node, "no-binary"))
+
+
+def _attestations(page: Page, node: yaml.Node) -> Attestations:
+    """What is asked of all projects, or of each one that is named and of all others."""
+    if not isinstance(node, yaml.MappingNode):
+        return Attestations(others=_demand(page, node, "attestations"))
+    found: dict[str, Demand] = {}
+    for key, value in node.value:
+        name = page.string(key, "attestations")
+        if name is None:
+            continue
+        if name != "*" and not _PROJECT.fullmatch(name):
+            page.problem(key, f"attestations: {name!r} is not the name of a project")
+        elif canonicalize_name(name) in found:
+            page.problem(key, f"attestations: {name!r} stands here again: keep one of them")
+        found[canonicalize_name(name)] = _demand(page, value, f"attestations.{name}")
+    others = found.pop("*", Demand(mode=OFFERED))
+    return Attestations(others=others, projects={canonicalize_name(name): demand for name, demand in found.items()})
+
+
+def _demand(page: Page, node: yaml.Node, where: str) -> Demand:
+    """A mode, or a publisher. YAML takes a bare ``off`` for false, which here is as good as a string."""
+    text = node.value if isinstance(node, yaml.ScalarNode) else ""
+    if text in MODES:
+        return Demand(mode=text)
+    if not _PUBLISHER.fullmatch(text):
+        page.problem(
+            node, f"{where}: must be {listed(MODES)} or a publisher such as github.com/OWNER/REPOSITORY, not {text or kind(node)!r}"
+        )
+    return Demand(mode=REQUIRED, publisher=text)
+
+
 _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "bundle": _bundle,
     "version": _version,
@@ -531,12 +617,17 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "indexes": _indexes,
     "exclude-newer": _exclude_newer,
     "resolver": _resolver,
+    "kind": _kind,
+    "keep": _keep,
     "sign": _sign,
     "channel": _channel,
     "sequence": _sequence,
     "audience": _audience,
     "not-after": _not_after,
     "excused": _excused,
+    "recipes": _recipes,
+    "no-binary": _no_binary,
+    "attestations": _attestations,
 }
 
 

@@ -192,6 +192,7 @@ def distribution(filename: str, data: bytes) -> Document:
         "targets": [TARGET],
         "bootstrap": project == "pip",
         "notable": notable_members(io.BytesIO(data), project),
+        "attested": None,
     }
 
 

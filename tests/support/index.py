@@ -129,6 +129,7 @@ class LocalIndex:
 
     ``form``: "html" or "json" forces one, "negotiated" follows the Accept header. ``metadata``: publish PEP 658 files.
     ``auth``: demand these basic credentials, everywhere. ``ranges``: honour Range headers. ``yanked``: file name → True or a reason.
+    ``provenance``: file name → its provenance document (PEP 740).
     The directory is read again for each page, so files may come and go. ``requests`` is the log.
     """
 
@@ -142,6 +143,7 @@ class LocalIndex:
         auth: tuple[str, str] | None = None,
         ranges: bool = True,
         yanked: Mapping[str, str | bool] | None = None,
+        provenance: Mapping[str, bytes] | None = None,
     ) -> None:
         self.directory = directory
         self.form = form
@@ -150,6 +152,7 @@ class LocalIndex:
         self.auth = auth
         self.ranges = ranges
         self.yanked = dict(yanked or {})
+        self.provenance = dict(provenance or {})
         self.requests: list[Request] = []
         self._faults: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
@@ -179,6 +182,10 @@ class LocalIndex:
     def file_url(self, filename: str) -> str:
         """Where a distribution is found."""
         return f"{self.origin}/files/{quote(filename)}"
+
+    def provenance_url(self, filename: str) -> str:
+        """Where what is attested of a distribution is found."""
+        return f"{self.origin}/integrity/{quote(filename)}/provenance"
 
     def fault(self, path: str, fault: Fault) -> None:
         """Let answers for ``path``, a file name or a URL path such as ``/simple/demo/``, go wrong; several wait in line."""
@@ -214,6 +221,8 @@ class LocalIndex:
             return self._project(match[1], as_json=as_json)
         if match := re.fullmatch(r"/files/([^/]+)", path):
             return self._file(match[1])
+        if (match := re.fullmatch(r"/integrity/([^/]+)/provenance", path)) and match[1] in self.provenance:
+            return "application/vnd.pypi.integrity.v1+json", self.provenance[match[1]]
         return None
 
     def _root(self, *, as_json: bool) -> tuple[str, bytes]:
@@ -249,6 +258,8 @@ class LocalIndex:
         }
         if published.headers["Requires-Python"]:
             entry["requires-python"] = published.headers["Requires-Python"]
+        if published.path.name in self.provenance:
+            entry["provenance"] = self.provenance_url(published.path.name)
         if self.metadata:
             entry["core-metadata"] = {"sha256": hashlib.sha256(published.metadata).hexdigest()}
         return entry
@@ -260,6 +271,8 @@ class LocalIndex:
             attributes["data-requires-python"] = published.headers["Requires-Python"]
         if published.yanked is not False:
             attributes["data-yanked"] = published.yanked if isinstance(published.yanked, str) else ""
+        if published.path.name in self.provenance:
+            attributes["data-provenance"] = self.provenance_url(published.path.name)
         if self.metadata:
             attributes["data-core-metadata"] = f"sha256={hashlib.sha256(published.metadata).hexdigest()}"
         written = " ".join(f'{name}="{html.escape(value)}"' for name, value in attributes.items())

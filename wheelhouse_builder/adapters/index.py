@@ -79,6 +79,8 @@ class IndexFile:
     yanked_reason: str = ""
     metadata: bool = False
     """METADATA lies beside the file, at ``url`` + ``.metadata`` (PEP 658, PEP 714)."""
+    provenance: str | None = None
+    """Where its attestations are found (PEP 740): absolute, without credentials."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -489,6 +491,7 @@ def _json_file(project: str, page: Page, entry: Mapping[str, Any]) -> IndexFile:
         yanked=yanked is not False,
         yanked_reason=yanked if isinstance(yanked, str) else "",
         metadata=bool(metadata),
+        provenance=_link(page.url, entry.get("provenance")),
     )
 
 
@@ -516,6 +519,7 @@ def _html_file(project: str, base: str, anchor: Mapping[str, str]) -> IndexFile:
         yanked="data-yanked" in anchor,
         yanked_reason=anchor.get("data-yanked", ""),
         metadata=metadata is not None and metadata != "false",
+        provenance=_link(base, anchor.get("data-provenance")),
     )
 
 
@@ -548,6 +552,10 @@ def _absolute(base: str, link: str) -> tuple[str, str]:
     """The URL that ``link`` means on the page ``base``, without credentials and fragment, and the fragment."""
     parts = urlsplit(split_login(urljoin(base, link))[0])
     return urlunsplit(parts._replace(fragment="")), parts.fragment
+
+
+def _link(base: str, link: str | None) -> str | None:
+    return None if link is None else _absolute(base, link)[0]
 
 
 def _plain_filename(name: str) -> str:

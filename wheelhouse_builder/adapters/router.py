@@ -89,35 +89,17 @@ class _Memory:
         self.data.clear()
 
 
-class Router:
-    """The one index. Use it as a context manager; any thread may call it."""
+class Several:
+    """Several places as one: of each project what one of them says, by the rule above. Any thread may call it."""
 
     def __init__(self, client: Client, places: Sequence[Place], newest: datetime | None = None) -> None:
         self._client = client
         self._places = places
         self._newest = newest
         self._known: dict[str, Future[tuple[Place | None, tuple[IndexFile, ...]]]] = {}
-        self._carried: dict[str, str] = {}
         self._mutex = threading.Lock()
         self.failures: list[IndexFailure] = []
         """Of the places, as they came: resolvers tell of them in terms of this host."""
-        self.login = Login(user="wheelhouse", password=secrets.token_urlsafe(32))
-        """What it wants to see."""
-        self._server = _server(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Where resolvers find it."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/simple"
 
     def files(self, _index: str, project: str) -> tuple[IndexFile, ...]:
         """All distributions of a project, with their true URLs. Raises IndexFailure."""
@@ -125,26 +107,6 @@ class Router:
         if place is None:
             raise IndexFailure(f"no index has {project}", hint="is its name right, and is it pinned to the right index?")
         return files
-
-    def true_url(self, url: str) -> str:
-        """Where a file lies that a resolver may have got from here."""
-        return self._carried.get(urlsplit(url).path, url)
-
-    def page(self, project: str) -> bytes | None:
-        """The project page as PEP 691 has it; None when no place has the project. Raises IndexFailure."""
-        place, files = self._look(canonicalize_name(project))
-        if place is None:
-            return None
-        entries = [self._entry(place, file) for file in files]
-        return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": entries}).encode()
-
-    def carried(self, path: str) -> bytes | None:
-        """The bytes of a file that a resolver could not fetch itself; None when it is none of them. Raises IndexFailure."""
-        if path not in self._carried:
-            return None
-        memory = _Memory()
-        self._client.download(self._carried[path], memory)
-        return bytes(memory.data)
 
     def _look(self, project: str) -> tuple[Place | None, tuple[IndexFile, ...]]:
         """Who has the project, and what; each is asked once. Raises IndexFailure."""
@@ -179,6 +141,51 @@ class Router:
                 return None
             raise
         return tuple(file for file in files if self._newest is None or (file.uploaded is not None and file.uploaded < self._newest))
+
+
+class Router(Several):
+    """The same for resolvers: an index on this host. Use it as a context manager; any thread may call it."""
+
+    def __init__(self, client: Client, places: Sequence[Place], newest: datetime | None = None) -> None:
+        super().__init__(client, places, newest)
+        self._carried: dict[str, str] = {}
+        self.login = Login(user="wheelhouse", password=secrets.token_urlsafe(32))
+        """What it wants to see."""
+        self._server = _server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Where resolvers find it."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/simple"
+
+    def true_url(self, url: str) -> str:
+        """Where a file lies that a resolver may have got from here."""
+        return self._carried.get(urlsplit(url).path, url)
+
+    def page(self, project: str) -> bytes | None:
+        """The project page as PEP 691 has it; None when no place has the project. Raises IndexFailure."""
+        place, files = self._look(canonicalize_name(project))
+        if place is None:
+            return None
+        entries = [self._entry(place, file) for file in files]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": entries}).encode()
+
+    def carried(self, path: str) -> bytes | None:
+        """The bytes of a file that a resolver could not fetch itself; None when it is none of them. Raises IndexFailure."""
+        if path not in self._carried:
+            return None
+        memory = _Memory()
+        self._client.download(self._carried[path], memory)
+        return bytes(memory.data)
 
     def _entry(self, place: Place, file: IndexFile) -> Mapping[str, object]:
         entry: dict[str, object] = {

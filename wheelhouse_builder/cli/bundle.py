@@ -18,10 +18,12 @@ from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
 from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
+from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import EFFORTS, Packed, read_base
 from wheelhouse_builder.pipeline import Report, make_bundle
 from wheelhouse_builder.rehearse import Rehearsed
+from wheelhouse_builder.runtime.attested import read_attestations
 from wheelhouse_builder.spec import Spec, read_spec
 
 EXAMPLES = """
@@ -142,8 +144,20 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
         },
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
         "rehearsed": [_rehearsed(each) for each in report.rehearsed],
+        "attested": [{"filename": wheel.filename, "publisher": publisher} for wheel, publisher in _attested(report)],
         "signed_by": list(packed.fingerprints),
     }
+
+
+def _attested(report: Report) -> list[tuple[Wheel, str]]:
+    """The wheels of which something was attested, and who published them."""
+    return [(wheel, read_attestations(wheel.attestations, wheel.sha256).publisher) for wheel in report.wheels if wheel.attestations]
+
+
+def _attested_told(spec: Spec, report: Report) -> Iterator[str]:
+    if spec.attestations.asked:
+        found = _attested(report)
+        yield f"  attested   {len(found)} of {len(report.wheels)} wheels; `wheelhouse inspect` names the publishers"
 
 
 def _base(packed: Packed) -> dict[str, Any] | None:
@@ -174,6 +188,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"  wheels     {decimal(packed.wheels_size)}",
             f"  bundle     {decimal(packed.size)} ({ratio})",
             f"  digest     sha256:{packed.digest}",
+            *_attested_told(spec, report),
             *_delta_told(packed),
             *(f"  signed by  {each}" for each in packed.fingerprints),
             "",

@@ -44,3 +44,5 @@ class Wheel:
     """What the strict check says of it; not empty only where it is excused."""
     excuse: str = ""
     """Why it is let pass in spite of its problems."""
+    attestations: bytes | None = None
+    """The provenance document of the index (PEP 740), verified; None: it was not asked for, or there is none."""

@@ -14,6 +14,7 @@ from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
+from wheelhouse_builder.runtime.attested import read_attestations
 from wheelhouse_builder.runtime.layout import FORMAT, VERSION
 from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN, ManifestBase
 from wheelhouse_builder.runtime.notable import notable_members
@@ -98,7 +99,13 @@ def _target(contents: Contents, lock: Lock) -> Json:
 
 
 def _decoder(wheel: Wheel) -> Json:
-    return {"filename": wheel.filename, "size": wheel.size, "sha256": wheel.sha256, "origin": _origin(wheel)}
+    return {
+        "filename": wheel.filename,
+        "size": wheel.size,
+        "sha256": wheel.sha256,
+        "origin": _origin(wheel),
+        "attested": _attested(wheel),
+    }
 
 
 def _origin(wheel: Wheel) -> Json:
@@ -117,7 +124,15 @@ def _distribution(distribution: Distribution) -> Json:
         "targets": list(distribution.targets),
         "bootstrap": distribution.bootstrap,
         "notable": _notable(wheel),
+        "attested": _attested(wheel),
     }
+
+
+def _attested(wheel: Wheel) -> Json | None:
+    if wheel.attestations is None:
+        return None
+    attested = read_attestations(wheel.attestations, wheel.sha256)
+    return {"publisher": attested.publisher, "predicates": list(attested.predicates)}
 
 
 def _notable(wheel: Wheel) -> list[str]:

@@ -39,13 +39,13 @@ from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Line, Requirements
-from wheelhouse_builder.resolve.routed import Routed, routed
+from wheelhouse_builder.resolve.routed import Routed, places_of, routed
 from wheelhouse_builder.resolve.shelf import Shelf
 from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
 from wheelhouse_builder.resolve.uv import Uv, describes
 from wheelhouse_builder.spec import PIP_TOOLS, UV
 
-__all__ = ["Requirements", "engine_for", "lock_filename", "read_lock", "resolve", "write_lock"]
+__all__ = ["Requirements", "engine_for", "lock_filename", "places_of", "read_lock", "resolve", "write_lock"]
 
 AT_ONCE = 4
 """Engines that run at the same time; they mostly wait for the index."""

@@ -22,12 +22,14 @@ def routed(client: Client, indexes: Sequence[Index], exclude_newer: str | None) 
     if len(indexes) == 1 and exclude_newer is None and not indexes[0].folder and not indexes[0].projects:
         yield None
         return
-    places = [
-        Place(url=index.url, folder=index.folder, projects=index.projects, login=index.password_variable is not None) for index in indexes
-    ]
     newest = newest_upload(exclude_newer, datetime.now(UTC)) if exclude_newer else None
-    with Router(client, places, newest) as router:
+    with Router(client, places_of(indexes), newest) as router:
         yield router
+
+
+def places_of(indexes: Sequence[Index]) -> list[Place]:
+    """The spec's indexes as places, in their order."""
+    return [Place(url=index.url, folder=index.folder, projects=index.projects, login=index.password_variable is not None) for index in indexes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,8 @@ MAX_MANIFEST_SIZE = 64 * 1024 * 1024
 MAX_SIGNATURE_SIZE = 64 * 1024
 MAX_SIGNATURES = 64
 MAX_PATH = 1024
+MAX_ATTESTATIONS = 1 << 20
+"""Bytes of the attestations of one distribution; real ones have about 10,000."""
 MAX_SIZE = (1 << 63) - 1
 """No size in a manifest is larger: what a file system can hold."""
 
@@ -41,6 +43,7 @@ POOL = "pool/"
 BASE = "base/"
 """Begins the names that we give to wheels of a delta's base where they lead the pool; no entry has such a path."""
 TARGETS = "targets/"
+ATTESTATIONS = "attestations/"
 PYLOCK = "pylock.toml"
 REQUIREMENTS = "requirements.txt"
 LOCK_FILES = (PYLOCK, REQUIREMENTS)
@@ -68,6 +71,11 @@ def pool_entry(number: int) -> str:
 def lock_entry(target: str, filename: str) -> str:
     """The payload path of one of a target's :data:`LOCK_FILES`."""
     return "{}{}/{}".format(TARGETS, target, filename)
+
+
+def attestations_entry(filename: str) -> str:
+    """The payload path of what was attested of the wheel ``filename``, and its path after unpacking."""
+    return "{}{}.json".format(ATTESTATIONS, filename)
 
 
 def root_directory(name: str, version: str) -> str:

@@ -11,6 +11,7 @@ import time
 import unicodedata
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from .attested import PREDICATES, Attested
 from .errors import BundleRefused
 from .layout import (
     CHUNK_SIZE,
@@ -18,12 +19,14 @@ from .layout import (
     FORMAT,
     LOCK_FILES,
     MAIN,
+    MAX_ATTESTATIONS,
     MAX_MANIFEST_SIZE,
     MAX_SIZE,
     README,
     RUNTIME,
     TAR_END,
     VERSION,
+    attestations_entry,
     lock_entry,
     path_problem,
     paths_problem,
@@ -75,6 +78,8 @@ class ManifestDecoder(NamedTuple):
     sha256: str
     """Of the wheel."""
     origin: Origin
+    attested: Optional[Attested]
+    """As of a distribution."""
 
 
 class ManifestDistribution(NamedTuple):
@@ -93,6 +98,8 @@ class ManifestDistribution(NamedTuple):
     """True: carried only to install the others."""
     notable: Tuple[str, ...]
     """What it installs beside its project's own name: see :mod:`.notable`."""
+    attested: Optional[Attested]
+    """What its publisher attested, and the packer verified; the document itself is one of the files."""
 
 
 class ManifestPolicy(NamedTuple):
@@ -379,6 +386,7 @@ def _decoder(value: Any, where: str) -> ManifestDecoder:
         size=_size(value["size"], where + ".size"),
         sha256=_digest(value["sha256"], where + ".sha256"),
         origin=_origin(value["origin"], where + ".origin"),
+        attested=_optional(_attested, value["attested"], where + ".attested"),
     )
 
 
@@ -399,7 +407,20 @@ def _distribution(value: Any, where: str) -> ManifestDistribution:
         targets=_list(_text, value["targets"], where + ".targets"),
         bootstrap=_bool(value["bootstrap"], where + ".bootstrap"),
         notable=_list(_text, value["notable"], where + ".notable"),
+        attested=_optional(_attested, value["attested"], where + ".attested"),
     )
+
+
+def _attested(value: Any, where: str) -> Attested:
+    _keys(value, where, Attested._fields)
+    predicates = _list(_predicate, value["predicates"], where + ".predicates")
+    if not predicates or list(predicates) != sorted(set(predicates)):
+        raise _refused(where + ".predicates", "it is empty, not sorted, or has something twice")
+    return Attested(_match(_PUBLISHER, "a publisher", value["publisher"], where + ".publisher"), predicates)
+
+
+def _predicate(value: Any, where: str) -> str:
+    return _choice(PREDICATES, value, where)
 
 
 def _origin(value: Any, where: str) -> Origin:
@@ -482,6 +503,7 @@ _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PUBLISHER = re.compile(r"[^\s/]+(?:/[^\s/]*)+")
 _URL = re.compile(r"(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
@@ -692,7 +714,12 @@ def _check_distributions(manifest: Manifest) -> None:
 
 def _check_files(manifest: Manifest) -> None:
     wanted = {README} | {lock_entry(target.name, name) for target in manifest.targets for name in LOCK_FILES}
-    _same_names({each.path for each in manifest.files}, wanted, "files")
+    attested = {attestations_entry(each.filename) for each in manifest.distributions if each.attested}
+    attested |= {attestations_entry(each.filename) for each in manifest.decoders if each.attested}
+    _same_names({each.path for each in manifest.files}, wanted | attested, "files")
+    for index, each in enumerate(manifest.files):
+        if each.path in attested and each.size > MAX_ATTESTATIONS:
+            raise _refused("files[{}].size".format(index), "{} are allowed".format(MAX_ATTESTATIONS))
 
 
 def _check_control(manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from .bundle import Bundle, VerifiedBundle
 from .layout import REQUIREMENTS, lock_entry
-from .manifest import Manifest
+from .manifest import Manifest, ManifestDistribution
 from .source import Source
 
 Report = Dict[str, Any]
@@ -49,6 +49,7 @@ def inspected(bundle: Bundle) -> Report:
             "targets": list(each.targets),
             "bootstrap": each.bootstrap,
             "notable": list(each.notable),
+            "attested": attested(each),
             "from_base": manifest.base is not None and each.filename in manifest.base.taken,
         }
         for each in manifest.distributions
@@ -77,6 +78,12 @@ def render(report: Report) -> str:
     """A report in words."""
     say = {"inspect": _say_inspect, "verify": _say_verify, "unpack": _say_unpack, "install": _say_install}[report["command"]]
     return "\n".join(say(report) + _excused(report["excused"])) + "\n"
+
+
+def attested(distribution: ManifestDistribution) -> Optional[Report]:
+    """Who published it, if that was attested; None where it was not."""
+    found = distribution.attested
+    return None if found is None else {"publisher": found.publisher, "predicates": list(found.predicates)}
 
 
 def _report(command: str, file: Source, digest: str, manifest: Manifest) -> Report:
@@ -129,7 +136,19 @@ def _say_inspect(report: Report) -> List[str]:
         "  %-64s %12s%s" % (each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
         for each in report["distributions"]
     ]
-    return lines + _notable(report["distributions"])
+    return lines + _attested_by(report["distributions"]) + _notable(report["distributions"])
+
+
+def _attested_by(distributions: Sequence[Report]) -> List[str]:
+    """Who published what, as attested: projects of one publisher in one line."""
+    published: Dict[str, List[str]] = {}
+    for each in distributions:
+        if each["attested"] is not None:
+            names = published.setdefault(each["attested"]["publisher"], [])
+            name = "%s %s" % (each["project"], each["version"])
+            names += [] if name in names else [name]
+    lines = ["  %s: %s" % (publisher, ", ".join(names)) for publisher, names in sorted(published.items())]
+    return ["", "published, as attested and verified when it was packed, by", *lines] if lines else []
 
 
 def _notable(distributions: Sequence[Report]) -> List[str]:

@@ -12,11 +12,25 @@ from contextlib import closing
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import zstd_wheel
+from .agreement import disagreements
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
-from .layout import BASE, DECODERS, DECODERS_MEMBER, LOCK_FILES, POOL, README, SKELETONS, lock_entry, skeleton_entry, wheel_entry
+from .layout import (
+    BASE,
+    DECODERS,
+    DECODERS_MEMBER,
+    LOCK_FILES,
+    POOL,
+    README,
+    SKELETONS,
+    TARGETS,
+    attestations_entry,
+    lock_entry,
+    skeleton_entry,
+    wheel_entry,
+)
 from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .notable import notable_members
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
@@ -90,9 +104,9 @@ def extract(
     ``exact`` and ``bases`` as in :func:`unpack`.
     """
     manifest = bundle.manifest
-    for target in targets:
-        os.makedirs(os.path.join(tree, "targets", target.name), exist_ok=True)
     wheels, files = distributions_for(manifest, targets), _files_for(manifest, targets)
+    for path in files:
+        os.makedirs(os.path.dirname(os.path.join(tree, *path.split("/"))), exist_ok=True)
     return _extracted(_Extraction(bundle, tree, scratch, wheels, files, progress or NoProgress(), bases or NO_BASES, exact=exact))
 
 
@@ -266,6 +280,9 @@ class _Extraction:
         for path, (size, sha256) in sorted(self._files.items()):
             if _measure(self._in_tree(path), _nothing) != (size, sha256):
                 problems.append("%s: size or SHA-256 is not what the manifest says." % path)
+                continue
+            with open(self._in_tree(path), "rb") as file:
+                problems += ["%s: %s." % (path, problem) for problem in disagreements(self._manifest, path, file.read())]
         if problems:
             raise _refusal(problems)
 
@@ -315,7 +332,7 @@ class _Extraction:
         """Write the digests of the wheels that are there into the locks, where they are not the signed ones."""
         changed = [(each, self._rewritten[each.filename]) for each in self.distributions if each.filename in self._rewritten]
         for path in self._files if changed else ():
-            if path == README:
+            if not path.startswith(TARGETS):
                 continue
             with open(self._in_tree(path), encoding="utf-8", newline="") as file:
                 text = with_digests(file.read(), changed)
@@ -346,6 +363,8 @@ def _inexcusable(problems: List[str], excused: Optional[Tuple[str, ...]]) -> Lis
 def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[str, Tuple[int, str]]:
     """Path → size and SHA-256 of the other files that ``targets`` need."""
     wanted = {README} | {lock_entry(target.name, name) for target in targets for name in LOCK_FILES}
+    wanted |= {attestations_entry(each.filename) for each in distributions_for(manifest, targets)}
+    wanted |= {attestations_entry(target.decoder) for target in targets if target.decoder}
     return {each.path: (each.size, each.sha256) for each in manifest.files if each.path in wanted}
 
 
