@@ -36,6 +36,36 @@ def fetch(
     All wheels are tried before it fails: IndexFailure for what could not be had, DistributionError when one of them is not what the
     lock or the wheel specification says; EnvironmentFailure, at once, when this host cannot go on.
     """
+    fetched, failures = _fetch_all(wheels, store, client=client, reporter=reporter, excused=excused)
+    if failures:
+        raise _all_in_one(list(failures.values()))
+    return dict(sorted(fetched.items()))
+
+
+def fetch_what_is_good(
+    wheels: Iterable[LockedWheel],
+    store: Store,
+    *,
+    client: IndexClient,
+    reporter: Reporter,
+    excused: Mapping[NormalizedName, str] | None = None,
+) -> dict[str, Wheel | str]:
+    """As :func:`fetch`, but where a file is not what it must be, the reason takes its place. Raises IndexFailure, EnvironmentFailure."""
+    fetched, failures = _fetch_all(wheels, store, client=client, reporter=reporter, excused=excused)
+    if unreachable := [failure for failure in failures.values() if isinstance(failure, IndexFailure)]:
+        raise _all_in_one(unreachable)
+    return {**fetched, **{filename: failure.problems[0] for filename, failure in failures.items()}}
+
+
+def _fetch_all(
+    wheels: Iterable[LockedWheel],
+    store: Store,
+    *,
+    client: IndexClient,
+    reporter: Reporter,
+    excused: Mapping[NormalizedName, str] | None,
+) -> tuple[dict[str, Wheel], dict[str, WheelhouseError]]:
+    """The wheels that could be had, and why the others could not, by file name."""
     wanted = _one_each(wheels)
     total = sum(wheel.size or 0 for wheel in wanted) or None  # the others' sizes are told as their bytes arrive
     threads = ThreadPoolExecutor(CONNECTIONS, "fetch")
@@ -45,16 +75,13 @@ def fetch(
             for wheel in _big_ones_first(wanted)
         }
         try:
-            fetched, failures = _gather(running)
+            return _gather(running)
         except BaseException:
             client.abandon()
             raise
         finally:
             # Whoever interrupts us shall not wait for an index that says nothing.
             threads.shutdown(wait=False, cancel_futures=True)
-    if failures:
-        raise _all_in_one(failures)
-    return {wheel.filename: wheel for wheel in sorted(fetched, key=lambda wheel: wheel.filename)}
 
 
 def _one_each(wheels: Iterable[LockedWheel]) -> list[LockedWheel]:
@@ -78,15 +105,16 @@ def _big_ones_first(wheels: Sequence[LockedWheel]) -> list[LockedWheel]:
     return sorted(wheels, key=lambda wheel: (wheel.filename.endswith("-none-any.whl"), -(wheel.size or 0)))
 
 
-def _gather(running: dict[Future[Wheel], LockedWheel]) -> tuple[list[Wheel], list[WheelhouseError]]:
+def _gather(running: dict[Future[Wheel], LockedWheel]) -> tuple[dict[str, Wheel], dict[str, WheelhouseError]]:
     """Wait for all; what this host cannot do will fail for the others too, so it ends the wait."""
-    fetched: list[Wheel] = []
-    failures: list[WheelhouseError] = []
+    fetched: dict[str, Wheel] = {}
+    failures: dict[str, WheelhouseError] = {}
     for future in as_completed(running):
+        filename = running[future].filename
         try:
-            fetched.append(future.result())
+            fetched[filename] = future.result()
         except (IndexFailure, DistributionError) as failure:
-            failures.append(failure)
+            failures[filename] = failure
     return fetched, failures
 
 

@@ -196,6 +196,13 @@ def is_absent(failure: IndexFailure) -> bool:
     return isinstance(failure.__cause__, _Failed)
 
 
+def absent(problem: str, *, hint: str) -> IndexFailure:
+    """A failure of which :func:`is_absent` is true."""
+    failure = IndexFailure(problem, hint=hint)
+    failure.__cause__ = _Failed(problem, absent=True)
+    return failure
+
+
 class IndexClient:
     """Reads indexes: one pool of connections, proxies and certificates from the environment, patient with what passes.
 

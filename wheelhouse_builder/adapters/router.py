@@ -32,7 +32,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from wheelhouse_builder.adapters.index import IndexFile, Login, Sink, is_absent
+from wheelhouse_builder.adapters.index import IndexFile, Login, Sink, absent, is_absent
 from wheelhouse_builder.errors import IndexFailure
 
 PORT = 47_611
@@ -105,7 +105,7 @@ class Several:
         """All distributions of a project, with their true URLs. Raises IndexFailure."""
         place, files = self._look(canonicalize_name(project))
         if place is None:
-            raise IndexFailure(f"no index has {project}", hint="is its name right, and is it pinned to the right index?")
+            raise absent(f"no index has {project}", hint="is its name right, and is it pinned to the right index?")
         return files
 
     def _look(self, project: str) -> tuple[Place | None, tuple[IndexFile, ...]]:

@@ -6,9 +6,30 @@ from dataclasses import dataclass
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closure:
+    """What of a catalogue installs one of the things that it was asked for."""
+
+    requirement: Requirement
+    """One release of the project, with the extras that were asked for: ``uvicorn[standard]==0.38.0``."""
+    wheels: tuple[str, ...]
+    """File names, sorted: the project's own wheel and all that it needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lacking:
+    """What a catalogue was asked for and cannot have."""
+
+    requirement: Requirement
+    reason: str
+    nearest: Version | None = None
+    """A release that could be had, if another one were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,3 +47,7 @@ class Lock:
     """What was asked for on this target: with the extras and markers that a lock no longer shows."""
     inputs: str = ""
     """Digest of everything that the answer rests on; empty for a lock that another tool wrote."""
+    closures: tuple[Closure, ...] | None = None
+    """Of a catalogue, each of which can be installed by itself; None: this is no catalogue, all wheels are installed together."""
+    lacking: tuple[Lacking, ...] = ()
+    """Of a catalogue."""

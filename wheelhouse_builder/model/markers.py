@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from packaging.markers import Marker
 
@@ -28,6 +28,24 @@ def holds(marker: Marker | None, target: Target, extras: Collection[str] = ()) -
     comparison = re.compile(_COMPARISON.format(name=f"(?:{'|'.join(unknown)})"))
     best, worst = (_evaluate(Marker(comparison.sub(stand_in, str(marker))), target, extras) for stand_in in (_ALWAYS, _NEVER))
     return best if best == worst else None
+
+
+Holds = Callable[[Marker | None, frozenset[str]], bool | None]
+
+
+def remembering(target: Target) -> Holds:
+    """:func:`holds` for ``target``, which evaluates each marker once: most are met many times."""
+    known: dict[tuple[str, frozenset[str]], bool | None] = {}
+
+    def remembered(marker: Marker | None, extras: frozenset[str]) -> bool | None:
+        if marker is None:
+            return True
+        key = (str(marker), extras)
+        if key not in known:
+            known[key] = holds(marker, target, extras)
+        return known[key]
+
+    return remembered
 
 
 def _evaluate(marker: Marker, target: Target, extras: Collection[str]) -> bool:

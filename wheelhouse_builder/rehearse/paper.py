@@ -8,6 +8,7 @@ For each target:
 3. every Requires-Dist that holds under the target's markers, with the extras that somebody asks for, is satisfied by the set; so are
    the requirements themselves, and every project is there because somebody needs it;
 4. no two wheels put different contents at one path. Equal contents are no problem: whichever is written last, the result is the same;
+   in a catalogue each thing that was asked for is a set by itself, and paths are not compared;
 5. pip is there for the target's Python, and whatever else is to be carried to install the others.
 
 The wheels' own metadata decide, not what an index said of them.
@@ -17,23 +18,21 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from packaging.metadata import parse_email
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
 
+from wheelhouse_builder.adapters.metadata import UNREADABLE, Metadata, dist_info, read_metadata
 from wheelhouse_builder.errors import RehearsalError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
-from wheelhouse_builder.model.markers import holds
+from wheelhouse_builder.model.markers import Holds, remembering
 from wheelhouse_builder.model.target import Target
 
 HINT = "lock again with --upgrade, or constrain the projects named above to releases that fit"
@@ -53,16 +52,11 @@ def rehearse(locks: Iterable[Lock], wheels: Mapping[str, Wheel]) -> None:
         raise RehearsalError(*dict.fromkeys(problems), hint=HINT)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Contents:
-    """What a wheel says of itself."""
-
-    project: NormalizedName
-    version: Version
-    requires_python: SpecifierSet
-    requires: tuple[Requirement, ...]
-    files: Mapping[str, str]
-    """Where it is installed → what is there: a digest, or the object that a script calls."""
+T = TypeVar("T")
+Found = Mapping[NormalizedName, Metadata]
+"""What one set of wheels says of itself, by project."""
+Files = Mapping[str, str]
+"""Where a wheel's files are installed → what is there: a digest, or the object that a script calls."""
 
 
 class _Library:
@@ -70,16 +64,25 @@ class _Library:
 
     def __init__(self, wheels: Mapping[str, Wheel]) -> None:
         self.wheels = wheels
-        self._read: dict[str, _Contents | str] = {}
+        self._metadata: dict[str, Metadata | str] = {}
+        self._files: dict[str, Files | str] = {}
 
-    def contents(self, wheel: Wheel) -> _Contents | str:
+    def metadata(self, wheel: Wheel) -> Metadata | str:
         """What the wheel says of itself, or why that cannot be read."""
-        if wheel.sha256 not in self._read:
-            try:
-                self._read[wheel.sha256] = _read_wheel(wheel)
-            except (OSError, zipfile.BadZipFile, KeyError, ValueError, ConfigError) as error:
-                self._read[wheel.sha256] = f"{wheel.filename} cannot be read: {error}"
-        return self._read[wheel.sha256]
+        return _read_once(wheel, self._metadata, lambda: read_metadata(wheel.path))
+
+    def files(self, wheel: Wheel) -> Files | str:
+        """What installing it writes, or why that cannot be read."""
+        return _read_once(wheel, self._files, lambda: _installed_files(wheel))
+
+
+def _read_once(wheel: Wheel, known: dict[str, T | str], read: Callable[[], T]) -> T | str:
+    if wheel.sha256 not in known:
+        try:
+            known[wheel.sha256] = read()
+        except (*UNREADABLE, ConfigError) as error:
+            known[wheel.sha256] = f"{wheel.filename} cannot be read: {error}"
+    return known[wheel.sha256]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,25 +94,29 @@ class _Rehearsal:
 
     def problems(self) -> Iterator[str]:
         """Tell everything that stands in the way."""
-        target = self.lock.target
-        found: dict[NormalizedName, _Contents] = {}
-        for locked in self.lock.wheels:
-            contents = self._identify(locked)
-            if isinstance(contents, str):
-                yield contents
-            elif locked.project in found:
-                yield f"{locked.project}: two wheels are locked"
-            else:
-                found[locked.project] = contents
-        for contents in found.values():
-            yield from _python_problems(contents, target)
-        yield from _closure_problems(found, self.lock)
-        yield from _superfluous(found, self.lock)
-        yield from _collisions(found.values(), target)
+        described = [self._identify(locked) for locked in self.lock.wheels]
+        yield from (each for each in described if isinstance(each, str))
+        known = {locked.filename: each for locked, each in zip(self.lock.wheels, described, strict=True) if not isinstance(each, str)}
+        for metadata in known.values():
+            yield from _python_problems(metadata, self.lock.target)
+        holds = remembering(self.lock.target)
+        if self.lock.closures is None:
+            yield from _set_problems(known, self.lock, holds)
+            yield from self._collisions(known)
+        for closure in self.lock.closures or ():
+            chosen = {filename: known[filename] for filename in closure.wheels if filename in known}
+            yield from _set_problems(chosen, replace(self.lock, requirements=(closure.requirement,)), holds)
         yield from self._bootstrap_problems()
 
-    def _identify(self, locked: LockedWheel) -> _Contents | str:
-        """Return the contents of the very file that was locked, or what is wrong with it."""
+    def _collisions(self, known: Mapping[str, Metadata]) -> Iterator[str]:
+        """Paths at which wheels of two projects put different things."""
+        installed = {_identity(metadata): self.library.files(self.library.wheels[filename]) for filename, metadata in known.items()}
+        yield from (files for files in installed.values() if isinstance(files, str))
+        readable = {identity: files for identity, files in installed.items() if not isinstance(files, str)}
+        yield from _clashes(readable, fold=self.lock.target.markers["sys_platform"] in FOLDS_CASE)
+
+    def _identify(self, locked: LockedWheel) -> Metadata | str:
+        """Return what the very file that was locked says of itself, or what is wrong with it."""
         wheel = self.library.wheels.get(locked.filename)
         if wheel is None:
             return f"{locked.project}: {locked.filename} is not there"
@@ -117,18 +124,20 @@ class _Rehearsal:
             return f"{locked.project}: {locked.filename} is another file than was locked"
         if problem := _tag_problem(locked, self.lock.target):
             return problem
-        contents = self.library.contents(wheel)
-        if isinstance(contents, _Contents) and (contents.project, contents.version) != (locked.project, locked.version):
-            return f"{locked.project}: {locked.filename} calls itself {contents.project} {contents.version}, the lock {locked.version}"
-        return contents if isinstance(contents, _Contents) else f"{locked.project}: {contents}"
+        metadata = self.library.metadata(wheel)
+        if isinstance(metadata, str):
+            return f"{locked.project}: {metadata}"
+        if (metadata.project, metadata.version) != (locked.project, locked.version):
+            return f"{locked.project}: {locked.filename} calls itself {_identity(metadata)}, the lock {locked.version}"
+        return metadata
 
     def _bootstrap_problems(self) -> Iterator[str]:
         for locked in self.lock.bootstrap:
-            contents = self._identify(locked)
-            if isinstance(contents, str):
-                yield f"bootstrap: {contents}"
+            metadata = self._identify(locked)
+            if isinstance(metadata, str):
+                yield f"bootstrap: {metadata}"
             else:
-                yield from (f"bootstrap: {problem}" for problem in _python_problems(contents, self.lock.target))
+                yield from (f"bootstrap: {problem}" for problem in _python_problems(metadata, self.lock.target))
         if not any(locked.project == "pip" for locked in self.lock.bootstrap):
             yield "bootstrap: there is no pip to install the others with"
 
@@ -141,21 +150,32 @@ def _tag_problem(locked: LockedWheel, target: Target) -> str | None:
     return f"{locked.project}: {locked.filename} does not fit" if tags.isdisjoint(target.tags) else None
 
 
-def _python_problems(contents: _Contents, target: Target) -> Iterator[str]:
+def _python_problems(metadata: Metadata, target: Target) -> Iterator[str]:
     python = target.environment["python_full_version"]
-    if not contents.requires_python.contains(python, prereleases=True):
-        yield f"{_identity(contents)} requires Python {contents.requires_python}, this is {python}"
+    if not metadata.requires_python.contains(python, prereleases=True):
+        yield f"{_identity(metadata)} requires Python {metadata.requires_python}, this is {python}"
 
 
-def _closure_problems(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Iterator[str]:
+def _set_problems(known: Mapping[str, Metadata], lock: Lock, holds: Holds) -> Iterator[str]:
+    """Why wheels, by file name, are not what installs the requirements of ``lock``."""
+    found: dict[NormalizedName, Metadata] = {}
+    for metadata in known.values():
+        if metadata.project in found:
+            yield f"{metadata.project}: two wheels are locked"
+        found.setdefault(metadata.project, metadata)
+    yield from _closure_problems(found, lock, holds)
+    yield from _superfluous(found, lock, holds)
+
+
+def _closure_problems(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
     """Follow every requirement that holds, from the user's own and from every wheel, with extras as they are asked for."""
     asked: dict[NormalizedName, set[str]] = {project: set() for project in found}
     waiting: list[tuple[str, Iterable[Requirement], frozenset[str]]] = [("the requirements ask for", lock.requirements, frozenset())]
-    waiting += [(f"{project} requires", contents.requires, frozenset()) for project, contents in found.items()]
+    waiting += [(f"{project} requires", metadata.requires, frozenset()) for project, metadata in found.items()]
     while waiting:
         who, requirements, extras = waiting.pop()
         for requirement in requirements:
-            needed = holds(requirement.marker, lock.target, extras)
+            needed = holds(requirement.marker, extras)
             if needed is None:
                 yield f"{who} {requirement}, and only a probe of the host could tell whether that holds"
             elif needed:
@@ -169,7 +189,7 @@ def _closure_problems(found: Mapping[NormalizedName, _Contents], lock: Lock) -> 
                     waiting.append((f"{name} requires", found[name].requires, frozenset(asked[name])))
 
 
-def _superfluous(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Iterator[str]:
+def _superfluous(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
     """Projects that no requirement leads to. A lock of another tool does not tell what was asked for, so nothing can be said of it."""
     asked: dict[NormalizedName, set[str]] = {}
     waiting: list[tuple[Iterable[Requirement], frozenset[str]]] = [(lock.requirements, frozenset())]
@@ -178,7 +198,7 @@ def _superfluous(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Itera
         for requirement in requirements:
             name = canonicalize_name(requirement.name)
             wanted = {canonicalize_name(extra) for extra in requirement.extras}
-            if name not in found or holds(requirement.marker, lock.target, extras) is False or (name in asked and wanted <= asked[name]):
+            if name not in found or holds(requirement.marker, extras) is False or (name in asked and wanted <= asked[name]):
                 continue
             asked[name] = asked.get(name, set()) | wanted
             waiting.append((found[name].requires, frozenset(asked[name])))
@@ -186,7 +206,7 @@ def _superfluous(found: Mapping[NormalizedName, _Contents], lock: Lock) -> Itera
         yield from (f"{_identity(found[name])} is locked, and nobody needs it" for name in sorted(found.keys() - asked.keys()))
 
 
-def _unsatisfied(requirement: Requirement, found: Mapping[NormalizedName, _Contents]) -> str | None:
+def _unsatisfied(requirement: Requirement, found: Found) -> str | None:
     there = found.get(canonicalize_name(requirement.name))
     if there is None:
         return "which is not there"
@@ -195,58 +215,42 @@ def _unsatisfied(requirement: Requirement, found: Mapping[NormalizedName, _Conte
     return f"but {there.version} is there"
 
 
-def _collisions(found: Iterable[_Contents], target: Target) -> Iterator[str]:
-    """Paths at which two wheels put different things; for each pair of projects the first of them, and how many more there are."""
-    fold = target.markers["sys_platform"] in FOLDS_CASE
-    owners: dict[str, tuple[_Contents, str]] = {}
+def _clashes(installed: Mapping[str, Files], *, fold: bool) -> Iterator[str]:
+    """For each pair of releases that put different things at one path the first such path, and how many more there are."""
+    owners: dict[str, tuple[str, str]] = {}
     clashes: dict[tuple[str, str], list[str]] = {}
-    for contents in found:
-        for path, what in contents.files.items():
-            owner, theirs = owners.setdefault(path.lower() if fold else path, (contents, what))
-            if owner is not contents and theirs != what:
-                clashes.setdefault((_identity(owner), _identity(contents)), []).append(path)
+    for identity, files in installed.items():
+        for path, what in files.items():
+            owner, theirs = owners.setdefault(path.lower() if fold else path, (identity, what))
+            if owner != identity and theirs != what:
+                clashes.setdefault((owner, identity), []).append(path)
     for (one, other), paths in clashes.items():
+        if one.partition(" ")[0] == other.partition(" ")[0]:
+            continue  # that there are two of them was told
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         yield f"{one} and {other} both write {min(paths)}{more}, each something else"
 
 
-def _identity(contents: _Contents) -> str:
-    return f"{contents.project} {contents.version}"
+def _identity(metadata: Metadata) -> str:
+    return f"{metadata.project} {metadata.version}"
 
 
 # Reading wheels
 
 
-def _read_wheel(wheel: Wheel) -> _Contents:
-    """Read the parts of a wheel that say what it is. Raises ValueError, KeyError and what zipfile and configparser raise."""
-    with zipfile.ZipFile(wheel.path) as archive:
-        folder = _dist_info(archive)
-        metadata, _ = parse_email(archive.read(f"{folder}/METADATA"))
-        try:
-            return _Contents(
-                project=canonicalize_name(metadata["name"]),
-                version=Version(metadata["version"]),
-                requires_python=SpecifierSet(metadata.get("requires_python", "")),
-                requires=tuple(map(Requirement, metadata.get("requires_dist", ()))),
-                files=dict(_installed_files(archive, folder)),
-            )
-        except (InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
-            raise ValueError(f"its METADATA is not as it must be: {str(error).splitlines()[0]}") from error
-
-
-def _dist_info(archive: zipfile.ZipFile) -> str:
-    folders = {name.partition("/")[0] for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)}
-    if len(folders) != 1:
-        raise ValueError(f"it has {len(folders)} .dist-info directories, not one")
-    return folders.pop()
-
-
-def _installed_files(archive: zipfile.ZipFile, dist_info: str) -> Iterator[tuple[str, str]]:
+def _installed_files(wheel: Wheel) -> Files:
     """Every path that installing writes, and what is written there.
 
     RECORD has the digests. Files under ``.data/purelib`` and ``.data/platlib`` land in site-packages, others under ``.data`` in places of
-    their own; entry points become scripts.
+    their own; entry points become scripts. Raises what :data:`UNREADABLE` lists, and what configparser raises.
     """
+    with zipfile.ZipFile(wheel.path) as archive:
+        folder = dist_info(archive)
+        scripts = {f"<scripts>/{name}": target for name, target in _scripts(archive, folder)}
+        return {**dict(_recorded(archive, folder)), **scripts}
+
+
+def _recorded(archive: zipfile.ZipFile, dist_info: str) -> Iterator[tuple[str, str]]:
     data = dist_info.removesuffix(".dist-info") + ".data/"
     for row in csv.reader(io.StringIO(archive.read(f"{dist_info}/RECORD").decode("utf-8"))):
         if not row or row[0].startswith(f"{dist_info}/"):
@@ -256,8 +260,6 @@ def _installed_files(archive: zipfile.ZipFile, dist_info: str) -> Iterator[tuple
             scheme, _, rest = path.removeprefix(data).partition("/")
             path = rest if scheme in SCHEMES_IN_SITE_PACKAGES else f"<{scheme}>/{rest}"
         yield path, digest
-    for name, target in _scripts(archive, dist_info):
-        yield f"<scripts>/{name}", target
 
 
 def _scripts(archive: zipfile.ZipFile, dist_info: str) -> Iterator[tuple[str, str]]:

@@ -126,7 +126,7 @@ class _Work:
         return lock if lock is not None and lock.inputs == self.requirements.digest(target) else None
 
     def _made(self, target: Target) -> Lock | Unsolved:
-        _refuse_what_cannot_be(self.requirements, target)
+        refuse_what_cannot_be(self.requirements, target)
         question, engine = self._question(target), self._engine(target)
         answer = solve(question, engine, self.shelf, bounds=self._bounds(target))
         if isinstance(answer, Unsolved):
@@ -172,7 +172,7 @@ def _decided(lines: Iterable[Line], target: Target) -> Iterator[str]:
             yield str(replace(line, requirement=requirement))
 
 
-def _refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
+def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
     """Raise ResolutionError for markers that nobody can decide here, and for projects that are not made for this Python."""
     problems = [
         f"{target}: {line.where}: {line.requirement} hangs on a marker that only the host can tell"

@@ -68,6 +68,8 @@ class Requirements:
     indexes: tuple[Index, ...] = (Index(),)
     exclude_newer: str | None = None
     resolver: str = UV
+    keep: int | None = None
+    """Of a catalogue: how many releases of each project; None: it is none."""
     special: Mapping[str, Special] = field(default_factory=dict)
     """By the name of the target."""
 

@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, NormalizedName, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
-from wheelhouse_builder.adapters.index import IndexFile
+from wheelhouse_builder.adapters.index import IndexFile, is_absent
 from wheelhouse_builder.errors import IndexFailure
 from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
@@ -56,6 +56,20 @@ class Shelf:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def read(self, projects: Iterable[NormalizedName]) -> None:
+        """Have the pages of ``projects`` read, many at a time, and wait for them."""
+        for future in [self._ask(project) for project in projects]:
+            future.exception()
+
+    def listed(self, project: NormalizedName) -> Sequence[IndexFile]:
+        """All distributions of a project; none when the index has no such page. Raises IndexFailure when the index failed."""
+        try:
+            return self._ask(project).result()
+        except IndexFailure as failure:
+            if is_absent(failure):
+                return ()
+            raise
+
     def fitting(self, project: NormalizedName, target: Target) -> list[Version]:
         """Releases with a wheel that ``target`` accepts, oldest first; what was yanked does not count (PEP 592)."""
         fits = partial(_fits, target=target, tags=frozenset(target.tags))
@@ -75,7 +89,7 @@ class Shelf:
         for wheel in wheels:
             if wheel.sha256 not in self._remembered(wheel.project):
                 self._ask(wheel.project)
-        return [wheel for wheel in wheels if not _admits(self._requires_python(wheel), target)]
+        return [wheel for wheel in wheels if not admits(self._requires_python(wheel), target)]
 
     def _requires_python(self, wheel: LockedWheel) -> str | None:
         """What the index says of it; None when it says nothing."""
@@ -125,7 +139,7 @@ def _read_memory(path: Path) -> Mapping[str, str]:
     return document if isinstance(document, dict) else {}
 
 
-def _admits(requires_python: str | None, target: Target) -> bool:
+def admits(requires_python: str | None, target: Target) -> bool:
     """Whether the Python of ``target`` may have it; what is no specifier says nothing."""
     try:
         return SpecifierSet(requires_python or "").contains(target.environment["python_full_version"], prereleases=True)
@@ -138,7 +152,7 @@ def _fits(file: IndexFile, *, target: Target, tags: frozenset[object]) -> Versio
         _, version, _, offered = parse_wheel_filename(file.filename)
     except InvalidWheelFilename:
         return None
-    fits = not file.yanked and not tags.isdisjoint(offered) and _admits(file.requires_python, target)
+    fits = not file.yanked and not tags.isdisjoint(offered) and admits(file.requires_python, target)
     return version if fits else None
 
 

@@ -1,0 +1,304 @@
+"""Catalogues: each requirement resolved on its own for each target, several releases of a project side by side.
+
+::
+
+    requirement × target ─walk▶ Set ───────────────┐
+            │ ▲                                    ├─▶ one Lock for each target
+            │ └─ what was wanted is read, once ─┐  │
+            ├─ Wanted: pages, wheels ───────────┘  │
+            └─ Stuck ─engine▶ Set, or lacking ─────┘
+
+Most wishes are answered by a walk over what wheels say of themselves (:mod:`~wheelhouse_builder.resolve.walk`), which costs next to nothing
+because pages, wheels and what follows from them are shared by all wishes of all targets; the wheels are needed in any case. Only
+where releases have to be weighed against each other does a resolver search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from packaging.pylock import Package, PackageWheel, Pylock
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from wheelhouse_builder.adapters.metadata import UNREADABLE, read_metadata
+from wheelhouse_builder.adapters.process import Processes, Runner
+from wheelhouse_builder.adapters.router import Client
+from wheelhouse_builder.model.distribution import LockedWheel, Wheel
+from wheelhouse_builder.model.lock import Closure, Lacking, Lock
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.reporter import Reporter, Silent, Step
+from wheelhouse_builder.resolve import engine_for, refuse_what_cannot_be
+from wheelhouse_builder.resolve.bootstrap import bootstrap
+from wheelhouse_builder.resolve.engine import Engine, Question
+from wheelhouse_builder.resolve.piptools import PipTools
+from wheelhouse_builder.resolve.requirements import Requirements
+from wheelhouse_builder.resolve.routed import Routed, routed
+from wheelhouse_builder.resolve.shelf import Shelf
+from wheelhouse_builder.resolve.solve import Solved, Unsolved, solve
+from wheelhouse_builder.resolve.stock import Stock
+from wheelhouse_builder.resolve.uv import Uv
+from wheelhouse_builder.resolve.walk import Knowledge, Set, Spoiled, Stuck, Wanted, walk
+from wheelhouse_builder.spec import PIP_TOOLS, UV
+
+AT_ONCE = 4
+"""Resolvers that search at the same time; they partly wait for the index."""
+
+Bring = Callable[[Collection[LockedWheel]], Mapping[str, Wheel | str]]
+"""Brings wheels into the store; by file name: the wheel, or why it cannot be had."""
+
+
+def resolve_catalogue(
+    requirements: Requirements,
+    targets: Sequence[Target],
+    *,
+    pages: Client,
+    cache: Path,
+    bring: Bring,
+    runner: Runner | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[Lock, ...]:
+    """Answer each requirement on its own for each target; one lock for each, in the order of ``targets``.
+
+    ``pages`` reads indexes, ``cache`` is a directory for what a resolver learns, ``bring`` fetches wheels, for what they say of themselves
+    decides. What cannot be had is told in the locks. Raises ResolutionError, IndexFailure, EnvironmentFailure.
+    """
+    for target in targets:
+        refuse_what_cannot_be(requirements, target)
+    runner = runner or Processes()
+    with (
+        routed(pages, requirements.indexes, requirements.exclude_newer) as router,
+        Shelf(router or pages, router.url if router else requirements.indexes[0].url, memory=cache / "requires-python") as shelf,
+        (reporter or Silent()).step("resolving", total=0, unit="wishes") as step,
+    ):
+        engines: dict[str, Engine] = {UV: Uv(runner=runner, cache=cache / "uv")}
+        engines[PIP_TOOLS] = PipTools(runner=runner, cache=cache / "pip", shelf=shelf)
+        if router:
+            engines = {name: Routed(engine=engine, router=router) for name, engine in engines.items()}
+        chosen = {target.name: engines[engine_for(target, requirements.resolver)] for target in targets}
+        work = Cataloguer(requirements=requirements, targets=targets, engines=chosen, shelf=shelf, bring=bring, step=step)
+        return tuple(work.locks())
+
+
+@dataclass(kw_only=True, slots=True)
+class Wish:
+    """One requirement on one target, and what became of it so far."""
+
+    requirement: Requirement
+    target: Target
+    candidates: list[LockedWheel]
+    """Releases that were not tried yet, newest first."""
+    left: int
+    """How many of them are still wanted."""
+    found: list[tuple[Version, Set]] = field(default_factory=list)
+    stuck: bool = False
+    lacking: Lacking | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether there is more to do."""
+        return self.left > 0 and bool(self.candidates)
+
+    def grant(self, version: Version, wheels: Set) -> None:
+        """Note what installs ``version``; newer releases cannot be had, or are there already."""
+        self.found.append((version, wheels))
+        self.candidates = [wheel for wheel in self.candidates if wheel.version < version]
+        self.left -= 1
+        self.stuck = False
+
+    def give_up(self, reason: str, nearest: Version | None = None) -> None:
+        """No further release can be had; it is lacking only if no other could."""
+        self.candidates = []
+        if not self.found:
+            self.lacking = Lacking(requirement=self.requirement, reason=reason, nearest=nearest)
+
+
+@dataclass(kw_only=True, slots=True)
+class Cataloguer:
+    """What answers all wishes of a catalogue."""
+
+    requirements: Requirements
+    targets: Sequence[Target]
+    engines: Mapping[str, Engine]
+    """By the name of the target."""
+    shelf: Shelf
+    bring: Bring
+    step: Step
+    known: Knowledge = field(init=False)
+
+    def __post_init__(self) -> None:
+        constraints = tuple(line.requirement for line in self.requirements.constraints)
+        self.known = Knowledge(stock=Stock(self.shelf), constraints=constraints)
+
+    def locks(self) -> list[Lock]:
+        """One for each target. Raises IndexFailure, EnvironmentFailure."""
+        asked = {target.name: self._asked(target) for target in self.targets}
+        self.known.stock.read({canonicalize_name(each.name) for requirements in asked.values() for each in requirements})
+        wishes = [self._wish(requirement, target) for target in self.targets for requirement in asked[target.name]]
+        self.step.expect(len(wishes))
+        self._answer(wishes)
+        with ThreadPoolExecutor(AT_ONCE, "bootstrap") as threads:
+            tools = list(threads.map(self._bootstrap, self.targets))
+        return [
+            self._lock(target, tool, [wish for wish in wishes if wish.target is target])
+            for target, tool in zip(self.targets, tools, strict=True)
+        ]
+
+    def _asked(self, target: Target) -> tuple[Requirement, ...]:
+        """What is asked for on ``target``, each once."""
+        lines = dict.fromkeys(line.requirement for line in self.requirements.asked_of(target))
+        return self.known.true_ones(lines, target) or ()
+
+    def _wish(self, requirement: Requirement, target: Target) -> Wish:
+        project = canonicalize_name(requirement.name)
+        previews = bool(requirement.specifier.prereleases)
+        candidates = list(self.known.allowed(project, target, (requirement.specifier,), previews=previews))
+        wish = Wish(requirement=requirement, target=target, candidates=candidates, left=self.requirements.keep or 1)
+        if not candidates:
+            wish.give_up(*self._nothing(project, target))
+        return wish
+
+    def _nothing(self, project: NormalizedName, target: Target) -> tuple[str, Version | None]:
+        """Why no release of ``project`` can be chosen, and one that could if it were asked for."""
+        if offered := self.known.stock.of(project, target):
+            return "no release that is asked for has a wheel", offered[0].version
+        if self.known.stock.has_wheels(project):
+            return "no release has a wheel", None
+        return ("it publishes no wheels" if self.shelf.listed(project) else "no index has it"), None
+
+    def _answer(self, wishes: Iterable[Wish]) -> None:
+        """Walk, learn what was wanted, walk on; what is stuck then is for a resolver."""
+        waiting = [wish for wish in wishes if wish.open]
+        while waiting:
+            wanted = [answer for wish in waiting if not wish.stuck and (answer := self._walk(wish)) is not None]
+            if wanted:
+                self._learn(wanted)
+            else:
+                self._search([wish for wish in waiting if wish.stuck])
+            done, waiting = len(waiting), [wish for wish in waiting if wish.open]
+            self.step.advance(done - len(waiting))
+
+    def _walk(self, wish: Wish) -> Wanted | None:
+        """Go as far as it can be gone with what is known."""
+        while wish.open and not wish.stuck:
+            first = wish.candidates[0]
+            match walk(_exactly(wish.requirement, first.version), first, wish.target, self.known):
+                case Wanted() as wanted:
+                    return wanted
+                case Spoiled(why=why):
+                    wish.give_up(why)
+                case Stuck():
+                    wish.stuck = True
+                case wheels:
+                    wish.grant(first.version, wheels)
+        return None
+
+    def _learn(self, wanted: Iterable[Wanted]) -> None:
+        """Read all pages and wheels that somebody wants, each once."""
+        wanted = list(wanted)
+        self.known.stock.read(frozenset().union(*(each.pages for each in wanted)))
+        self._read_wheels(frozenset().union(*(each.wheels for each in wanted)))
+
+    def _read_wheels(self, wheels: Collection[LockedWheel]) -> None:
+        for filename, wheel in self.bring(wheels).items() if wheels else ():
+            try:
+                self.known.take(filename, wheel if isinstance(wheel, str) else read_metadata(wheel.path))
+            except UNREADABLE as error:
+                self.known.take(filename, f"{filename} cannot be read: {error}")
+
+    def _search(self, wishes: Sequence[Wish]) -> None:
+        """Have resolvers search; the newest release that they find is as good as one that was walked to."""
+        with ThreadPoolExecutor(AT_ONCE, "search") as threads:
+            answers = list(threads.map(self._solve, wishes))
+        chosen = {wheel for answer in answers if isinstance(answer, Solved) for wheel in answer.choice.wheels}
+        self._read_wheels({wheel for wheel in chosen if not self.known.has_read(wheel)})
+        for wish, answer in zip(wishes, answers, strict=True):
+            if isinstance(answer, Unsolved):
+                wish.give_up(*_reason(answer, wish))
+                continue
+            wheels = {wheel.project: wheel for wheel in answer.choice.wheels}
+            if (why := next(filter(None, map(self.known.why_spoiled, wheels.values())), None)) is not None:
+                wish.give_up(why)
+            else:
+                wish.grant(wheels[canonicalize_name(wish.requirement.name)].version, wheels)
+
+    def _solve(self, wish: Wish) -> Solved | Unsolved:
+        newest = wish.candidates[0].version
+        asked = Requirement(str(wish.requirement))
+        asked.marker = None
+        asked.specifier = asked.specifier & SpecifierSet(f"<={newest}")
+        question = replace(self._question(wish.target), requirements=(str(asked),))
+        bounds = (asked, *(line.requirement for line in self.requirements.constraints))
+        return solve(question, self.engines[wish.target.name], self.shelf, bounds=bounds)
+
+    def _question(self, target: Target) -> Question:
+        constraints = tuple(str(line) for line in self.requirements.constraints)
+        return Question(target=target, requirements=(), constraints=constraints, index=self.requirements.indexes[0])
+
+    def _bootstrap(self, target: Target) -> tuple[LockedWheel, ...]:
+        return bootstrap(self._question(target), (), self.engines[target.name], self.shelf)
+
+    def _lock(self, target: Target, tools: tuple[LockedWheel, ...], wishes: Iterable[Wish]) -> Lock:
+        closures, lacking = [], []
+        wheels: dict[str, LockedWheel] = {}
+        for wish in wishes:
+            for version, chosen in wish.found:
+                wheels |= {wheel.filename: wheel for wheel in chosen.values()}
+                names = tuple(sorted(wheel.filename for wheel in chosen.values()))
+                closures.append(Closure(requirement=_exactly(wish.requirement, version), wheels=names))
+            if wish.lacking is not None:
+                lacking.append(wish.lacking)
+        ordered = tuple(sorted(wheels.values(), key=lambda wheel: (wheel.project, wheel.version, wheel.filename)))
+        return Lock(
+            target=target,
+            pylock=_pylock(ordered),
+            wheels=ordered,
+            bootstrap=tools,
+            requirements=self._asked(target),
+            inputs=self.requirements.digest(target),
+            closures=tuple(sorted(closures, key=lambda closure: str(closure.requirement))),
+            lacking=tuple(lacking),
+        )
+
+
+def lacking_lines(locks: Iterable[Lock]) -> list[str]:
+    """One line for each thing that cannot be had, with the targets for which that is so."""
+    grouped: dict[tuple[str, str, Version | None], list[str]] = {}
+    for lock in locks:
+        for each in lock.lacking:
+            grouped.setdefault((str(each.requirement), each.reason, each.nearest), []).append(lock.target.name)
+    return [
+        f"{requirement}: {reason}{f' ({nearest} has one)' if nearest else ''}: {', '.join(targets)}"
+        for (requirement, reason, nearest), targets in sorted(grouped.items(), key=str)
+    ]
+
+
+def _exactly(requirement: Requirement, version: Version) -> Requirement:
+    """One release of it, with its extras."""
+    exact = Requirement(str(requirement))
+    exact.marker = None
+    exact.specifier = SpecifierSet(f"=={version}")
+    return exact
+
+
+def _reason(answer: Unsolved, wish: Wish) -> tuple[str, Version | None]:
+    """Why a resolver found nothing, in a line."""
+    if answer.missing:
+        first = answer.missing[0]
+        own = first.project == canonicalize_name(wish.requirement.name)
+        return ("no release has a wheel" if own else f"it needs {first.project}, which has no wheel"), None if own else first.nearest
+    return " ".join(answer.explanation[-1:]) or "no solution", None
+
+
+def _pylock(wheels: Iterable[LockedWheel]) -> Pylock:
+    return Pylock(lock_version=Version("1.0"), created_by="wheelhouse", packages=list(map(_package, wheels)))
+
+
+def _package(wheel: LockedWheel) -> Package:
+    file = PackageWheel(name=wheel.filename, url=wheel.url, size=wheel.size, upload_time=wheel.uploaded, hashes={"sha256": wheel.sha256})
+    return Package(name=wheel.project, version=wheel.version, wheels=[file])
