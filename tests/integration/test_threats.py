@@ -35,7 +35,7 @@ from tests.support.wheels import make_wheel, wheel_members, write_zip
 from tests.support.workplace import this_target, workplace
 from wheelhouse_builder.runtime import memory, sshsig
 from wheelhouse_builder.runtime.bundle import verify
-from wheelhouse_builder.runtime.commands import run_install, run_unpack, run_verify
+from wheelhouse_builder.runtime.commands import Destination, run_install, run_unpack, run_verify
 from wheelhouse_builder.runtime.errors import BundleRefused, KeyFailure, SignatureRefused, WheelhouseError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE
@@ -530,7 +530,7 @@ class TestT13AnOldPythonAndAPoisonedEnvironment:
             "PIP_NO_BINARY": ":all:",
         }.items():
             monkeypatch.setenv(name, str(value))
-        run_install(path, str(host.folder / "venv"), host.trust, state=host.state)
+        run_install(path, Destination(venv=str(host.folder / "venv")), host.trust, state=host.state)
         monkeypatch.undo()
         subprocess.run([host.folder / "venv" / "bin" / "python", "-c", "import demo"], check=True)
 

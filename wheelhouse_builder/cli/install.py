@@ -1,4 +1,4 @@
-"""``wheelhouse install``: a verified bundle becomes a virtual environment."""
+"""``wheelhouse install``: a verified bundle becomes an environment."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from wheelhouse_builder.cli.options import (
     given,
     paths,
 )
-from wheelhouse_builder.runtime.commands import run_install
+from wheelhouse_builder.runtime.commands import Destination, Manner, run_install
 
 EXAMPLES = """
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --trust allowed_signers
+wheelhouse install acme-web-2026.11.whb --prefix /opt/acme --keep 3 --trust allowed_signers
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --trust allowed_signers --target cp312-manylinux_2_28_x86_64
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --allow-rollback "2026.12 breaks the reports"
 """
@@ -35,7 +36,16 @@ wheelhouse install acme-web-2026.11.whb --venv /opt/acme --allow-rollback "2026.
 def command(
     file: BundlePath,
     *,
-    venv: Annotated[Path, typer.Option(metavar="DIR", help="The environment to make; must not exist, or be empty.")],
+    venv: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A virtual environment: new, or in place of one that was installed before.")
+    ] = None,
+    prefix: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Releases side by side in DIR/releases, of which DIR/current is the one in use."),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(metavar="N", help="With --prefix: take away all releases but the newest N, the one in use counted.")
+    ] = None,
     trust: Trust = None,
     state: State = None,
     allow_rollback: AllowRollback = "",
@@ -43,26 +53,32 @@ def command(
     base: Bases = None,
     exact: Exact = False,
     target: TargetName = None,
+    with_python: Annotated[
+        Path | None, typer.Option(metavar="EXE", help="Make the environment of this Python; default: of the one that runs this.")
+    ] = None,
+    no_imports: Annotated[
+        bool, typer.Option("--no-imports", help="Do not import each module to see whether it can be, before it is switched in.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Install a bundle into a fresh virtual environment.
+    """Install a bundle into an environment of its own, in one step or not at all.
 
-    It is verified first. No network is used, and when it fails there is no environment.
+    It is verified first, built beside its place, audited and tried. No network is used. What is there already stays when it is the same,
+    and is replaced when it came from another bundle.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     console.report(
         run_install(
             str(file),
-            str(venv),
+            Destination(venv=given(venv), prefix=given(prefix), keep=keep),
             given(trust),
+            Manner(target=target, with_python=given(with_python), imports=not no_imports, exact=exact),
             state=given(state),
             allow_rollback=allow_rollback,
             volumes=paths(volumes),
             bases=paths(base),
-            exact=exact,
-            target=target,
             progress=console,
         )
     )

@@ -7,7 +7,7 @@ from typing import Dict, Sequence
 
 from .errors import InstallError
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "SYSTEMROOT", "SYSTEMDRIVE", "USERPROFILE", "LOCALAPPDATA", "APPDATA")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "USER", "LOGNAME", "SYSTEMROOT", "SYSTEMDRIVE", "USERPROFILE", "LOCALAPPDATA", "APPDATA")
 """What a child process may see of our environment: no PIP_*, no PYTHON*, no proxies."""
 
 LAST_LINES = 15
@@ -15,11 +15,11 @@ LAST_LINES = 15
 
 
 def clean_environment(scratch: str) -> Dict[str, str]:
-    """The environment for a child, whose temporary directory is below ``scratch``."""
+    """The environment for a child, whose home and temporary directory are below ``scratch``."""
     temporary = os.path.join(scratch, "tmp")
     os.makedirs(temporary, exist_ok=True)
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return dict(passed_on, PIP_CONFIG_FILE=os.devnull, TMPDIR=temporary, TEMP=temporary, TMP=temporary)
+    return dict(passed_on, PIP_CONFIG_FILE=os.devnull, HOME=temporary, TMPDIR=temporary, TEMP=temporary, TMP=temporary)
 
 
 def run(command: Sequence[str], scratch: str, failure: str, *, hint: str = "") -> str:

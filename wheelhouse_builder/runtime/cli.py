@@ -28,6 +28,7 @@ _EXAMPLES = """examples:
   python3 {name} unpack /srv/wheelhouse --trust allowed_signers --target all
   python3 {name} unpack /srv/november --trust allowed_signers --base /srv/october
   python3 {name} install --venv /opt/app --trust allowed_signers
+  python3 {name} install --prefix /opt/app --keep 3
   python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
 An allowed_signers file says whom you trust. It must reach you by another path than the bundle.
@@ -84,11 +85,15 @@ def _run_verify(options: argparse.Namespace, bundle: str, progress: Progress) ->
 
 
 def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
-    return commands.run_unpack(bundle, options.directory, options.trust, targets=options.target, progress=progress, **_given(options))
+    return commands.run_unpack(
+        bundle, options.directory, options.trust, targets=options.target, exact=options.exact, progress=progress, **_given(options)
+    )
 
 
 def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
-    return commands.run_install(bundle, options.venv, options.trust, target=options.target, progress=progress, **_given(options))
+    manner = commands.Manner(target=options.target, with_python=options.with_python, imports=not options.no_imports, exact=options.exact)
+    destination = commands.Destination(venv=options.venv, prefix=options.prefix, keep=options.keep)
+    return commands.run_install(bundle, destination, options.trust, manner, progress=progress, **_given(options))
 
 
 def _given(options: argparse.Namespace) -> Dict[str, Any]:
@@ -98,7 +103,6 @@ def _given(options: argparse.Namespace) -> Dict[str, Any]:
         "allow_rollback": options.allow_rollback,
         "volumes": options.volumes,
         "bases": options.base,
-        "exact": options.exact,
     }
 
 
@@ -150,12 +154,11 @@ def _parser(name: str) -> _Parser:
         default=[],
         help="may be given several times; all: every target; default: the one that fits this Python best",
     )
-    install = add("install", "Make a virtual environment and install into it.", _run_install)
+    install = add("install", "Install into an environment of its own, in one step or not at all.", _run_install)
     _add_trust(install)
     _add_rollback(install)
     _add_exact(install)
-    install.add_argument("--venv", metavar="DIR", required=True, help="must not exist, or be empty")
-    install.add_argument("--target", metavar="TARGET", help="default: the one that fits this Python best")
+    _add_places(install)
     return parser
 
 
@@ -191,6 +194,15 @@ def _add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-rollback", metavar="REASON", default="", help="take a bundle that is older than one of its channel that was here; recorded"
     )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--venv", metavar="DIR", help="a virtual environment: new, or in place of one that was installed here before")
+    parser.add_argument("--prefix", metavar="DIR", help="releases side by side in DIR/releases, of which DIR/current is the one in use")
+    parser.add_argument("--keep", metavar="N", type=int, help="with --prefix: take away all releases but the newest N")
+    parser.add_argument("--target", metavar="TARGET", help="default: the one that fits the Python best")
+    parser.add_argument("--with-python", metavar="EXE", help="make the environment of this Python; default: of the one that runs this")
+    parser.add_argument("--no-imports", action="store_true", help="do not import each module to see whether it can be")
 
 
 def _add_exact(parser: argparse.ArgumentParser) -> None:

@@ -6,16 +6,19 @@ The command line in the bundle and the one of the connected side call these func
 import os
 import tempfile
 from contextlib import closing
-from typing import Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from .bases import Bases
-from .bundle import open_bundle, verify
+from .bundle import VerifiedBundle, open_bundle, verify
+from .elsewhere import ask
+from .errors import UsageError
 from .host import choose_target, choose_targets, this_host
-from .install import install
+from .install import DEFAULT_ENGINE, Order, install
 from .memory import read_memory, remembering
+from .places import Place, release_place, venv_place
 from .policy import read_trust
 from .progress import Progress
-from .report import Report, inspected, tell_rewritten, verified
+from .report import Report, inspected, tell_installed, tell_rewritten, verified
 from .staging import staging
 from .unpack import extract, unpack
 
@@ -89,35 +92,80 @@ def run_unpack(
     return report
 
 
+class Destination(NamedTuple):
+    """Where to install: one of both."""
+
+    venv: Optional[str] = None
+    """A directory for one environment."""
+    prefix: Optional[str] = None
+    """A directory for releases side by side."""
+    keep: Optional[int] = None
+    """How many releases stay below the prefix; None: all."""
+
+
+class Manner(NamedTuple):
+    """How to install."""
+
+    target: Optional[str] = None
+    """None: the one that fits best."""
+    with_python: Optional[str] = None
+    """Path of the interpreter to make the environment of; None: the running one."""
+    engine: str = DEFAULT_ENGINE
+    compile: bool = True
+    imports: bool = True
+    """Whether each top-level module is imported before the environment is switched in."""
+    exact: bool = False
+    """As in :func:`run_unpack`."""
+
+
 def run_install(
     path: str,
-    venv: str,
+    destination: Destination,
     trust: Optional[str],
+    manner: Optional[Manner] = None,
     *,
     state: Optional[str] = None,
     allow_rollback: str = "",
     volumes: Sequence[str] = (),
     bases: Sequence[str] = (),
-    target: Optional[str] = None,
-    exact: bool = False,
     progress: Optional[Progress] = None,
 ) -> Report:
-    """Install ``target`` (by default the one that fits this host best) into the new virtual environment ``venv``.
+    """Install a bundle, in place of what an earlier run installed there; if that is the same, nothing is changed.
 
-    ``state``, ``allow_rollback`` and ``exact`` as in :func:`run_unpack`.
-    Raises the errors of the checks, AlreadyThere, EnvironmentFailure, InstallError; then there is no environment.
+    ``state`` and ``allow_rollback`` as in :func:`run_unpack`.
+    Raises the errors of the checks, AlreadyThere, EnvironmentFailure, InstallError, UsageError; then nothing was changed.
     """
-    host = this_host()
+    manner = manner or Manner()
     store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
     with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
-        chosen = choose_target(bundle.manifest, host, target)
+        host = ask(manner.with_python, bundle).host if manner.with_python else this_host()
+        target = choose_target(bundle.manifest, host, manner.target)
         with closing(Bases(bases, store)) as held, remembering(memory, bundle.manifest, bundle.digest, store.policy):
-            installed = install(bundle, venv, chosen, host, progress, exact=exact, bases=held)
+            order = Order(
+                bundle=bundle,
+                target=target,
+                host=host,
+                place=_place(destination, bundle),
+                engine=manner.engine,
+                compile=manner.compile,
+                imports=manner.imports,
+                exact=manner.exact,
+                bases=held,
+                keep=destination.keep,
+            )
+            installed = install(order, progress)
         report = verified("install", bundle, 9)
-    report["venv"] = installed.venv
-    report["python"] = installed.python
-    report["target"] = installed.target
-    report["distributions"] = installed.distributions
-    report["pip"] = installed.pip
-    tell_rewritten(report, installed.rewritten)
+    tell_installed(report, installed, order.place)
     return report
+
+
+def _place(destination: Destination, bundle: VerifiedBundle) -> Place:
+    if (destination.venv is None) == (destination.prefix is None):
+        raise UsageError("Say where to install: --venv DIR, or --prefix DIR for releases side by side.", hint="One of them, not both.")
+    if destination.venv is not None:
+        if destination.keep is not None:
+            raise UsageError("--keep counts releases, and --venv has none.", hint="Use it with --prefix.")
+        return venv_place(destination.venv)
+    if destination.keep is not None and destination.keep < 1:
+        raise UsageError("--keep %d would keep nothing." % destination.keep, hint="Keep one at least: the one in use.")
+    return release_place(str(destination.prefix), bundle.manifest, bundle.digest)

@@ -28,7 +28,7 @@ class Job(NamedTuple):
     executable: str
     """The interpreter at its final path: what the first line of a script names. It may not be there yet, or be another's."""
     paths: Mapping[str, str]
-    """Where in ``environment`` each scheme lies: ``purelib``, ``platlib``, ``scripts``, ``data``, ``headers`` (a folder for each project)."""
+    """Where each scheme lies in ``environment``: ``purelib``, ``platlib``, ``scripts``, ``data``, and ``headers``, above each project's."""
     scratch: str
     """A private directory beside the environment, for what lies between; it goes away."""
     progress: Progress

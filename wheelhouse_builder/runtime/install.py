@@ -1,77 +1,250 @@
-"""Install: an environment that holds one target's distributions and nothing else.
+"""Install: an environment that holds one target's distributions and nothing else, or no change at all.
 
-It is built beside the place where it will live, by an engine, and one rename makes it seen. What fails on the way leaves nothing.
+1. Alone at the place; what a killed run left there is mended.
+2. If the environment there is the one that is wanted, and whole, nothing is done.
+3. A new one is built beside it, in a private directory, by an engine.
+4. The trial: its top-level modules are imported, the bundle's own commands are run.
+5. The audit: each file is what was signed, and nothing else is there.
+6. The receipt is written into it, and everything to the disk.
+7. One step switches it in.
+
+What fails on the way, and who kills it, leaves the old environment or the new one, whole.
 """
 
+import contextlib
 import os
-from typing import Dict, NamedTuple, Optional, Tuple
+import tempfile
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from .audit import audit, damage, look_over
 from .bases import Bases
 from .bundle import VerifiedBundle
-from .engine import Engine, Job, pip_version
+from .engine import Engine, Installation, Job, pip_version
 from .environment import interpreter_of, make_environment, paths_of
+from .errors import AlreadyThere, InstallError
 from .host import Host
+from .locking import alone
 from .manifest import ManifestTarget
 from .pip_engine import install_with_pip
-from .progress import NoProgress, Progress
-from .staging import destination, publish, staging
+from .places import Place, current_release, point, prepared, superfluous, take_away, tidy
+from .progress import NoProgress, Progress, TimedProgress
+from .receipt import Receipt, is_of, make_receipt, read_receipt, write_receipt
+from .staging import disk_failures, require_space, staging
+from .switch import OLD, Folder, opened, switch
+from .trial import import_all
+from .unpack import distributions_for
 
 ENGINES: Dict[str, Engine] = {"pip": install_with_pip}
 """By the name that ``--engine`` gives them."""
 DEFAULT_ENGINE = "pip"
+COPIES = 3
+"""As much room as the wheels take this many times: as they travel, as they are installed, and what is replaced."""
+MOST_TOLD = 5
+"""Files that are named when an environment was changed."""
+
+
+class Order(NamedTuple):
+    """What is to be installed, where, and how."""
+
+    bundle: VerifiedBundle
+    target: ManifestTarget
+    """It fits ``host``."""
+    host: Host
+    """The interpreter from which the environment is made."""
+    place: Place
+    engine: str = DEFAULT_ENGINE
+    """One of :data:`ENGINES`."""
+    compile: bool = True
+    imports: bool = True
+    """Whether the trial imports modules."""
+    exact: bool = False
+    """As in :func:`unpack.unpack`, and so are the bases."""
+    bases: Optional[Bases] = None
+    keep: Optional[int] = None
+    """How many releases stay below a prefix; None: all."""
 
 
 class Installed(NamedTuple):
-    """What was installed, and where."""
+    """What is there now."""
 
-    venv: str
-    python: str
-    """The environment's interpreter."""
-    target: str
-    distributions: int
-    pip: str
+    receipt: Receipt
+    changed: bool
+    """False: it was there already, whole and in use."""
+    repaired: Tuple[str, ...] = ()
+    """What was mended first, sentence by sentence."""
+    replaced: Optional[str] = None
+    """Name and version of the bundle that was there before."""
+    pip: str = ""
     """Version of pip that is in the environment."""
-    rewritten: Tuple[str, ...]
+    rewritten: Tuple[str, ...] = ()
     """File names of the wheels whose content was the signed one and whose bytes were not: see :mod:`rewrite`."""
+    removed: Tuple[str, ...] = ()
+    """Names of releases that were taken away."""
+    seconds: Optional[Dict[str, float]] = None
+    """What each step took."""
 
 
-def install(
-    bundle: VerifiedBundle,
-    venv: str,
-    target: ManifestTarget,
-    host: Host,
-    progress: Optional[Progress] = None,
-    *,
-    exact: bool = False,
-    bases: Optional[Bases] = None,
-    engine: str = DEFAULT_ENGINE,
-    compile: bool = True,  # noqa: A002 - pip's word
-) -> Installed:
-    """Make the virtual environment ``venv``, which must not exist or be empty, and install ``target`` into it.
+def install(order: Order, progress: Optional[Progress] = None) -> Installed:
+    """Carry out ``order``.
 
-    ``target`` fits ``host``, whose interpreter becomes the environment's. ``exact`` and ``bases`` as in :func:`unpack.unpack`; ``engine``
-    is one of :data:`ENGINES`. Raises AlreadyThere, BundleRefused, EnvironmentFailure, InstallError; then ``venv`` is as it was.
+    Raises AlreadyThere when something that is no installation of ours is in the place, BundleRefused, EnvironmentFailure, InstallError;
+    then nothing was changed.
     """
-    path = destination(venv)
-    with staging(os.path.dirname(path)) as scratch:
-        environment = os.path.join(scratch, os.path.basename(path))
-        python = make_environment(host, environment, path, scratch)
-        final = interpreter_of(path)
-        job = Job(
-            bundle=bundle,
-            target=target,
-            host=host,
-            environment=environment,
-            python=python,
-            final=path,
-            executable=final,
-            paths=paths_of(python, scratch),
-            scratch=scratch,
-            progress=progress or NoProgress(),
-            exact=exact,
-            bases=bases,
-            compile=compile,
+    timed = TimedProgress(progress or NoProgress())
+    place = order.place
+    with _ordinary_umask(), disk_failures(place.parent), prepared(place), alone(place.lock, timed), opened(place.parent) as parent:
+        done = tidy(parent, place)
+        found = standing(parent, place)
+        problems = _problems(order, found)
+        if found and not problems:
+            return _already_there(order, found, done)
+        if found and is_of(found, order.bundle, order.target.name):
+            done += ["%s is installed anew: %s" % (place.final, problem) for problem in problems[:MOST_TOLD]]
+        installed = _install(order, parent, found, timed)
+    return installed._replace(repaired=tuple(done), seconds=timed.seconds)
+
+
+def standing(parent: Folder, place: Place) -> Optional[Receipt]:
+    """The receipt of the environment that is in the place; None: it is free. Raises AlreadyThere when something else is there."""
+    if parent.status(place.name) is None:
+        return None
+    receipt = read_receipt(place.final) if parent.is_directory(place.name) else None
+    if receipt is None and (not parent.is_directory(place.name) or os.listdir(place.final)):
+        raise AlreadyThere(
+            "%s is there already, and is no installation of ours." % place.final,
+            hint="Name a directory that does not exist yet, is empty, or was made by `install`. Nothing was changed.",
         )
-        done = ENGINES[engine](job)
-        publish(environment, path)
-    return Installed(path, final, target.name, len(done.distributions), pip_version(done.distributions, target), done.rewritten)
+    return receipt
+
+
+def _problems(order: Order, found: Optional[Receipt]) -> List[str]:
+    """Why what is there is not what is wanted."""
+    if found is None or not is_of(found, order.bundle, order.target.name):
+        return ["another bundle, or another target, is there."]
+    if found["environment"] != order.place.final:
+        return ["it was made for %s." % found["environment"]]
+    with opened(order.place.final) as environment:
+        return damage(environment, found)
+
+
+def _already_there(order: Order, found: Receipt, done: Sequence[str]) -> Installed:
+    place = order.place
+    used = place.prefix is None or current_release(place.prefix) == place.name
+    before = None
+    if place.prefix and not used:
+        before = current_release(place.prefix)
+        point(place.prefix, place.name)
+    pip = next((each["version"] for each in found["distributions"] if each["project"] == "pip"), "")
+    return Installed(found, changed=not used, repaired=tuple(done), replaced=before, pip=pip)
+
+
+def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: TimedProgress) -> Installed:
+    place, manifest = order.place, order.bundle.manifest
+    require_space(parent.path, COPIES * sum(each.size for each in distributions_for(manifest, [order.target])))
+    used = current_release(place.prefix) if place.prefix else None
+    with staging(parent.path, place.mark) as scratch, _temporary(scratch), opened(scratch, parent) as private:
+        job = _prepare(order, scratch, progress)
+        with opened(job.environment, private) as root:
+            known = look_over(root)
+            done = ENGINES[order.engine](job)
+            _try_out(order, job, done)
+            with progress.step("auditing"):
+                problems, records = audit(job, done, root, known)
+            if problems:
+                raise _not_as_signed(problems)
+            receipt = make_receipt(job, done, order.engine, records, used if used != place.name else None)
+            write_receipt(root, receipt)
+        with progress.step("writing to the disk"):
+            private.sync_all()
+        _switch(place, private, parent)
+        removed = _collect(order, parent, private)
+    replaced = "%s %s" % (found["bundle"]["name"], found["bundle"]["version"]) if found else used
+    pip = pip_version(done.distributions, order.target)
+    return Installed(receipt, changed=True, replaced=replaced, pip=pip, rewritten=done.rewritten, removed=removed)
+
+
+def _prepare(order: Order, scratch: str, progress: TimedProgress) -> Job:
+    """An empty environment beside the place."""
+    place = order.place
+    environment = os.path.join(scratch, place.name)
+    with progress.step("making the environment"):
+        python = make_environment(order.host, environment, place.final, scratch)
+    return Job(
+        bundle=order.bundle,
+        target=order.target,
+        host=order.host,
+        environment=environment,
+        python=python,
+        final=place.final,
+        executable=interpreter_of(place.final),
+        paths=paths_of(python, scratch),
+        scratch=scratch,
+        progress=progress,
+        exact=order.exact,
+        bases=order.bases,
+        compile=order.compile,
+    )
+
+
+def _try_out(order: Order, job: Job, done: Installation) -> None:
+    if not order.imports:
+        return
+    with job.progress.step("importing"):
+        problems = import_all(job, done)
+    if problems:
+        raise InstallError(*problems, hint="Nothing was changed. If you know why they need not be imported: --no-imports.")
+
+
+def _switch(place: Place, private: Folder, parent: Folder) -> None:
+    """Switch the environment in; a release is taken out again when ``current`` cannot be led to it."""
+    switch(private, place.name, parent, place.name)
+    if place.prefix is None:
+        return
+    try:
+        point(place.prefix, place.name)
+    except BaseException:
+        if current_release(place.prefix) != place.name:
+            parent.rename(place.name, private, place.name)
+            if private.status(OLD + place.name) is not None:
+                private.rename(OLD + place.name, parent, place.name)
+        raise
+
+
+def _collect(order: Order, parent: Folder, private: Folder) -> Tuple[str, ...]:
+    """Take away the releases that need not be kept."""
+    if order.place.prefix is None or order.keep is None:
+        return ()
+    old = superfluous(order.place.prefix, order.keep)
+    for each in old:
+        take_away(each, parent, private)
+    return tuple(each.name for each in old)
+
+
+def _not_as_signed(problems: Sequence[str]) -> InstallError:
+    return InstallError(
+        "What was installed is not what was signed:",
+        *["  " + problem for problem in problems[:20]],
+        *["  … and %d more" % (len(problems) - 20)] if len(problems) > 20 else [],
+        hint="Nothing was changed. Either somebody else writes beside the destination, or this is a defect in wheelhouse.",
+    )
+
+
+@contextlib.contextmanager
+def _ordinary_umask() -> Iterator[None]:
+    """Others may read what is installed, and nobody but us may write it, whatever this process was started with."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _temporary(scratch: str) -> Iterator[None]:
+    """Our own temporary files go to the private directory: /tmp may be full, read-only, or anybody's."""
+    before, tempfile.tempdir = tempfile.tempdir, os.path.join(scratch, "tmp")
+    os.mkdir(tempfile.tempdir, 0o700)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before

@@ -1,8 +1,9 @@
 """Progress of long work, as the reader tells it. The connected side's Reporter fits :class:`Progress`, so its progress bars do too."""
 
+import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, ContextManager, Optional, TextIO
+from typing import TYPE_CHECKING, ContextManager, Dict, Iterator, Optional, TextIO
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -44,6 +45,28 @@ class TerminalProgress(Progress):
     def step(self, what: str, *, total: Optional[int] = None, unit: str = "") -> ContextManager[Step]:  # noqa: ARG002 - per cent only
         """See :class:`Progress`."""
         return _DrawnStep(self._stream, what, total)
+
+
+class TimedProgress(Progress):
+    """Passes on to another, and notes how long each step took."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self.seconds: Dict[str, float] = {}
+        """By what was done."""
+
+    def step(self, what: str, *, total: Optional[int] = None, unit: str = "") -> ContextManager[Step]:
+        """See :class:`Progress`."""
+        return self._timed(what, self._told.step(what, total=total, unit=unit))
+
+    @contextlib.contextmanager
+    def _timed(self, what: str, step: ContextManager[Step]) -> Iterator[Step]:
+        began = time.monotonic()
+        try:
+            with step as entered:
+                yield entered
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.monotonic() - began
 
 
 class _SilentStep(Step):

@@ -4,8 +4,11 @@ import os
 from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from .bundle import Bundle, VerifiedBundle
+from .environment import interpreter_of
+from .install import Installed
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import Manifest, ManifestDistribution
+from .places import CURRENT, Place
 from .source import Source
 
 Report = Dict[str, Any]
@@ -72,6 +75,24 @@ def tell_rewritten(report: Report, rewritten: Sequence[str]) -> None:
     for check in report["checks"] if rewritten else ():
         if check["passed"] == CHECKS[7]:
             check["passed"] += ", but for those whose content alone is identical"
+
+
+def tell_installed(report: Report, installed: Installed, place: Place) -> None:
+    """Say what is there now, and what was done for it."""
+    receipt = installed.receipt
+    report["changed"] = installed.changed
+    report["environment"] = place.final
+    report["prefix"] = place.prefix
+    report["python"] = interpreter_of(place.final)
+    report["target"] = receipt["target"]
+    report["engine"] = receipt["engine"]
+    report["distributions"] = len(receipt["distributions"])
+    report["pip"] = installed.pip
+    report["replaced"] = installed.replaced
+    report["repaired"] = list(installed.repaired)
+    report["removed"] = list(installed.removed)
+    report["seconds"] = {what: round(seconds, 3) for what, seconds in (installed.seconds or {}).items()}
+    tell_rewritten(report, installed.rewritten)
 
 
 def render(report: Report) -> str:
@@ -176,9 +197,20 @@ def _say_unpack(report: Report) -> List[str]:
 
 
 def _say_install(report: Report) -> List[str]:
-    lines = ["%s: verified, %d distributions installed." % (_title(report), report["distributions"]), ""]
-    lines += _facts(report, _signed_by(report))
-    lines += ["  %-12s %s" % ("target", report["target"]), "  %-12s %s" % ("environment", report["venv"])]
+    done = (
+        "%d distributions installed" % report["distributions"] if report["changed"] else "it is already there, whole. Nothing was changed"
+    )
+    facts = [
+        ("target", report["target"]),
+        ("environment", report["environment"]),
+        ("in use as", os.path.join(report["prefix"], CURRENT) if report["prefix"] else None),
+        ("instead of", report["replaced"]),
+        ("taken away", ", ".join(report["removed"])),
+        ("took", ", ".join("%s %.1f s" % each for each in report["seconds"].items())),
+    ]
+    lines = ["%s: verified, %s." % (_title(report), done), ""]
+    lines += _facts(report, _signed_by(report)) + ["  %-12s %s" % (name, value) for name, value in facts if value]
+    lines += ["", "repaired", *["  " + each for each in report["repaired"]]] if report["repaired"] else []
     lines += [*_rewritten(report["content_identical"]), "", "next"]
     return [*lines, "  " + report["python"]]
 

@@ -9,18 +9,20 @@ from typing import Iterator
 
 from .errors import AlreadyThere, EnvironmentFailure
 
-_PREFIX = ".wheelhouse-"
+PREFIX = ".wheelhouse-"
+"""Begins the name of everything that we make beside a destination and take away again."""
 _MIB = 1024 * 1024
 
 
 @contextlib.contextmanager
-def staging(directory: str) -> Iterator[str]:
+def staging(directory: str, mark: str = "") -> Iterator[str]:
     """A new directory inside ``directory`` that only this user may enter; it goes away at the end, whatever happens.
 
+    ``mark`` stands in its name, so that a later run knows whose it was if this one is killed.
     An OSError that escapes becomes an EnvironmentFailure: what is written here may fill the disk.
     """
     with disk_failures(directory):
-        path = tempfile.mkdtemp(prefix=_PREFIX, dir=directory)  # mode 0700
+        path = tempfile.mkdtemp(prefix=PREFIX + mark, dir=directory)  # mode 0700
         try:
             yield path
         finally:

@@ -12,7 +12,7 @@ from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime import environment
-from wheelhouse_builder.runtime.commands import run_install
+from wheelhouse_builder.runtime.commands import Destination, run_install
 from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, HostDoesNotFit, InstallError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.report import render
@@ -53,7 +53,7 @@ def installed(venv: Path) -> set[str]:
 
 
 def test_the_environment_holds_the_lock_and_pip_and_nothing_else(home: Home) -> None:
-    report = run_install(home.bundle(), str(home.venv), home.trust)
+    report = run_install(home.bundle(), Destination(venv=str(home.venv)), home.trust)
     assert report["distributions"] == 3
     assert installed(home.venv) == {"demo", "other", "pip"}
     said = subprocess.run([home.venv / "bin" / "demo"], check=True, capture_output=True, encoding="utf-8").stdout
@@ -83,7 +83,7 @@ def test_ambient_configuration_has_no_say_and_an_empty_directory_will_do(home: H
         "VIRTUAL_ENV": str(poison),
     }.items():
         monkeypatch.setenv(name, value)
-    run_install(home.bundle(), str(home.venv), home.trust)
+    run_install(home.bundle(), Destination(venv=str(home.venv)), home.trust)
     assert installed(home.venv) == {"demo", "other", "pip"}
     assert not (poison / "target").exists()
 
@@ -92,7 +92,7 @@ def test_a_directory_in_use_is_left_alone(home: Home) -> None:
     home.venv.mkdir()
     (home.venv / "mine").touch()
     with pytest.raises(AlreadyThere):
-        run_install(home.bundle(), str(home.venv), home.trust)
+        run_install(home.bundle(), Destination(venv=str(home.venv)), home.trust)
     assert [path.name for path in home.venv.iterdir()] == ["mine"]
 
 
@@ -100,7 +100,7 @@ def test_what_pip_refuses_is_shown_and_undone_and_an_empty_directory_stays_one(h
     home.venv.mkdir()
     other_python = make_wheel(home.directory / "made" / "x", "demo", "1.0", tag="cp27-cp27m-win32", files={"demo/__init__.py": ""})
     with pytest.raises(InstallError) as failure:
-        run_install(home.bundle(wheels=[other_python]), str(home.venv), home.trust)
+        run_install(home.bundle(wheels=[other_python]), Destination(venv=str(home.venv)), home.trust)
     assert "pip could not install" in failure.value.problems[0]
     assert any("demo" in line for line in failure.value.problems[1:])
     assert home.names() == {"venv"}
@@ -110,7 +110,7 @@ def test_what_pip_refuses_is_shown_and_undone_and_an_empty_directory_stays_one(h
 def test_distributions_that_do_not_fit_together_are_undone(home: Home) -> None:
     incomplete = home.bundle(wheels=[make_wheel(home.directory / "made" / "x", "demo", "1.0", requires=["absent>=2"])])
     with pytest.raises(InstallError) as failure:
-        run_install(incomplete, str(home.venv), home.trust)
+        run_install(incomplete, Destination(venv=str(home.venv)), home.trust)
     assert "do not fit together" in failure.value.problems[0]
     assert any("absent" in line for line in failure.value.problems[1:])
     assert home.names() == set()
@@ -123,7 +123,7 @@ def test_an_interrupt_while_pip_runs_leaves_nothing(home: Home, monkeypatch: pyt
     bundle = home.bundle()
     monkeypatch.setattr("wheelhouse_builder.runtime.pip_engine.run", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_install(bundle, str(home.venv), home.trust)
+        run_install(bundle, Destination(venv=str(home.venv)), home.trust)
     assert home.names() == set()
 
 
@@ -131,7 +131,7 @@ def test_a_python_without_venv_is_told_what_to_do(home: Home, monkeypatch: pytes
     without = "import sys; sys.modules['venv'] = None"
     monkeypatch.setattr("wheelhouse_builder.runtime.environment._MAKE", f"{without}\n{environment._MAKE}")
     with pytest.raises(EnvironmentFailure, match="could not make a virtual environment") as failure:
-        run_install(home.bundle(), str(home.venv), home.trust)
+        run_install(home.bundle(), Destination(venv=str(home.venv)), home.trust)
     assert any("has no module venv" in problem for problem in failure.value.problems)
     assert "python3-venv" in failure.value.hint
     assert home.names() == set()
@@ -142,7 +142,7 @@ def test_a_bundle_for_another_host_is_not_installed(home: Home) -> None:
     elsewhere = this_host()._replace(interpreter="cp27", abi="cp27mu")
     path.write_bytes(bundle_for(elsewhere, home.wheels, bundled_pip()).signed(OURS))
     with pytest.raises(HostDoesNotFit, match="it is for cp27"):
-        run_install(str(path), str(home.venv), home.trust)
+        run_install(str(path), Destination(venv=str(home.venv)), home.trust)
     assert home.names() == set()
 
 
@@ -158,6 +158,6 @@ def test_a_lock_that_names_pip_gets_that_one(home: Home) -> None:
             each.update(targets=[name], bootstrap=False)
 
     path.write_bytes(draft.changed(lock_it).signed(OURS))
-    report = run_install(str(path), str(home.venv), home.trust)
+    report = run_install(str(path), Destination(venv=str(home.venv)), home.trust)
     assert report["distributions"] == 1
     assert installed(home.venv) == {"pip"}

@@ -1,0 +1,201 @@
+"""Where an environment will live: alone in a directory, or as one of several releases below a prefix.
+
+``/opt/acme/releases/<bundle>-<version>-<digest>`` are complete environments side by side; ``/opt/acme/current`` leads to the one in use.
+Where there are no symbolic links for everybody, on Windows, ``current`` is a file that holds the path of that one.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import stat
+from typing import Iterator, List, NamedTuple, Optional
+
+from .errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
+from .manifest import Manifest
+from .receipt import Receipt, read_receipt
+from .staging import PREFIX
+from .switch import Folder, opened, put_back
+
+RELEASES, CURRENT = "releases", "current"
+_NEW_CURRENT = PREFIX + CURRENT
+_POINTER = re.compile(r"releases[/\\](?P<name>[^/\\\0\n]+)\n?")
+
+
+class Place(NamedTuple):
+    """One environment's place: ``name`` in the directory ``parent``."""
+
+    parent: str
+    name: str
+    prefix: Optional[str] = None
+    """Where it is a release: the directory that holds ``releases`` and ``current``."""
+
+    @property
+    def final(self) -> str:
+        """Where the environment will live."""
+        return os.path.join(self.parent, self.name)
+
+    @property
+    def mark(self) -> str:
+        """Stands in the name of all that is made in ``parent`` for this place; all releases of a prefix share one."""
+        shared = RELEASES if self.prefix else self.name
+        return hashlib.sha256(os.fsencode(shared)).hexdigest()[:8] + "-"
+
+    @property
+    def lock(self) -> str:
+        """The lock file of the place."""
+        return os.path.join(self.parent, PREFIX + self.mark + "lock")
+
+
+def venv_place(path: str) -> Place:
+    """The directory ``path``, for one environment. Raises AlreadyThere for a symbolic link, EnvironmentFailure without a parent."""
+    full = os.path.abspath(path)
+    parent = os.path.realpath(os.path.dirname(full))
+    if not os.path.basename(full) or os.path.islink(full):
+        raise AlreadyThere("%s is a symbolic link, or no name." % full, hint="Name the directory itself. Nothing was changed.")
+    if not os.path.isdir(parent):
+        raise EnvironmentFailure("%s is no directory." % parent, hint="Make it first, or name another destination.")
+    return Place(parent, os.path.basename(full))
+
+
+def release_place(prefix: str, manifest: Manifest, digest: str) -> Place:
+    """The release of this bundle below the directory ``prefix``. Raises as :func:`venv_place`."""
+    root = existing_prefix(prefix)
+    name = "%s-%s-%s" % (manifest.name, manifest.version, digest[:12])
+    return Place(os.path.join(root, RELEASES), name, root)
+
+
+def existing_prefix(prefix: str) -> str:
+    """The absolute path of ``prefix``. Raises AlreadyThere for links where directories have to be."""
+    at = venv_place(prefix).final
+    releases, current = os.path.join(at, RELEASES), os.path.join(at, CURRENT)
+    for path in (releases, at):
+        if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
+            raise AlreadyThere("%s is no directory." % path, hint="Nothing was changed. Take it away, or name another prefix.")
+    if os.path.lexists(current) and current_release(at) is None:
+        raise AlreadyThere("%s does not lead to a release." % current, hint="Nothing was changed. Take it away, or name another prefix.")
+    return at
+
+
+@contextlib.contextmanager
+def prepared(place: Place) -> Iterator[None]:
+    """Have the directories that the place needs; those that were made for it go away again if nothing came to be there."""
+    made = [each for each in (place.prefix, place.parent if place.prefix else None) if each and not os.path.isdir(each)]
+    for each in made:
+        with contextlib.suppress(FileExistsError):  # somebody else installs there, too
+            os.mkdir(each, 0o755)
+    try:
+        yield
+    finally:
+        for each in reversed(made):
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(each)
+
+
+def tidy(parent: Folder, place: Place) -> List[str]:
+    """Mend what a run left that was killed, while no other is at work here; says what was done."""
+    done = []
+    for name in sorted(os.listdir(parent.path)):
+        if not name.startswith(PREFIX + place.mark) or not _is_ours(parent, name):
+            continue
+        path = os.path.join(parent.path, name)
+        with opened(path, parent) as left:
+            back = put_back(left, parent)
+        done += ["%s was put back: an earlier run was killed while it replaced it." % os.path.join(parent.path, each) for each in back]
+        shutil.rmtree(path, ignore_errors=True)
+        done.append("%s was taken away: an earlier run was killed and left it." % path)
+    return done
+
+
+def _is_ours(parent: Folder, name: str) -> bool:
+    """Whether it is a directory that nobody but this user can have made or filled."""
+    status = parent.status(name)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return False
+    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
+
+
+# Releases
+
+
+class Release(NamedTuple):
+    """An environment below a prefix."""
+
+    name: str
+    path: str
+    receipt: Receipt
+
+
+def releases(prefix: str) -> List[Release]:
+    """All releases below ``prefix``, the one that was installed last first."""
+    folder = os.path.join(prefix, RELEASES)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    paths = [(name, os.path.join(folder, name)) for name in names if not name.startswith(PREFIX)]
+    read = [(name, path, read_receipt(path)) for name, path in paths if os.path.isdir(path) and not os.path.islink(path)]
+    found = [Release(name, path, receipt) for name, path, receipt in read if receipt]
+    return sorted(found, key=lambda each: (each.receipt["installed"], each.name), reverse=True)
+
+
+def current_release(prefix: str) -> Optional[str]:
+    """The name of the release in use; None when there is none."""
+    path = os.path.join(prefix, CURRENT)
+    try:
+        if os.path.islink(path):
+            text = os.readlink(path)
+        else:
+            with open(path, encoding="utf-8") as file:
+                text = file.read(4096)
+    except (OSError, ValueError):
+        return None
+    match = _POINTER.fullmatch(text)
+    return match.group("name") if match else None
+
+
+def point(prefix: str, name: str) -> None:
+    """Let ``current`` lead to the release ``name``, in one step."""
+    with opened(prefix) as root:
+        new = os.path.join(root.path, _NEW_CURRENT) if root.handle is None else _NEW_CURRENT
+        with contextlib.suppress(FileNotFoundError):  # of a run that was killed
+            os.unlink(new, dir_fd=root.handle)
+        target = os.path.join(RELEASES, name)
+        if os.name == "nt":
+            root.write(_NEW_CURRENT, target.encode("utf-8"))
+        else:
+            os.symlink(target, new, dir_fd=root.handle)
+        root.replace(_NEW_CURRENT, CURRENT)
+        root.sync()
+
+
+def before(prefix: str, name: str) -> Release:
+    """The release that was in use before ``name``: the one that it replaced, else the newest of those that were installed earlier.
+
+    Raises InstallError when there is none.
+    """
+    found = {each.name: each for each in releases(prefix)}
+    replaced = found[name].receipt.get("replaces") if name in found else None
+    if replaced in found and replaced != name:
+        return found[replaced]
+    names = list(found)
+    older = names[names.index(name) + 1 :] if name in found else names
+    if not older:
+        raise InstallError("There is no release before %s." % name, hint="`list` shows which ones there are; --to names one.")
+    return found[older[0]]
+
+
+def superfluous(prefix: str, keep: int) -> List[Release]:
+    """The releases that are neither in use nor among the ``keep`` that were installed last, the one in use counted.
+
+    Raises UsageError when ``keep`` is not positive.
+    """
+    if keep < 1:
+        raise UsageError("--keep %d would keep nothing." % keep, hint="Keep one at least: the one in use.")
+    current = current_release(prefix)
+    others = [each for each in releases(prefix) if each.name != current]
+    return others[keep - 1 :] if current else others[keep:]
+
+
+def take_away(release: Release, parent: Folder, scratch: Folder) -> None:
+    """Take a release out of sight in one step, into ``scratch``, which goes away."""
+    parent.rename(release.name, scratch, release.name)
+    parent.sync()
