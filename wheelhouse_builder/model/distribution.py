@@ -1,4 +1,4 @@
-"""Wheels: as a lock names them, and as the store holds them."""
+"""Distributions: as a lock names them, and as the store holds them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
+
+from wheelhouse_builder.model.provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +27,24 @@ class LockedWheel:
     """Bytes, where the index said so."""
     uploaded: datetime | None = None
     """Upload time, UTC, where the index said so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedSdist:
+    """The sdist that a lock gives a target for a project, because no wheel fits: a recipe builds it."""
+
+    project: NormalizedName
+    version: Version
+    filename: str
+    url: str
+    """As that of a wheel."""
+    sha256: str
+    size: int | None = None
+    uploaded: datetime | None = None
+    build_requirements: tuple[LockedWheel, ...] = ()
+    """What is installed where it is built, and nothing else: sorted by project, for the Python that builds."""
+    build_inputs: str = ""
+    """Digest of the question that :attr:`build_requirements` answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,3 +66,5 @@ class Wheel:
     """Why it is let pass in spite of its problems."""
     attestations: bytes | None = None
     """The provenance document of the index (PEP 740), verified; None: it was not asked for, or there is none."""
+    build: Provenance | None = None
+    """How it was made; None for one that was fetched."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from wheelhouse_builder.model.distribution import LockedWheel
+from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.target import Target
 
 
@@ -51,3 +52,10 @@ class Lock:
     """Of a catalogue, each of which can be installed by itself; None: this is no catalogue, all wheels are installed together."""
     lacking: tuple[Lacking, ...] = ()
     """Of a catalogue."""
+
+    @property
+    def files(self) -> Iterator[LockedWheel]:
+        """All wheels to be fetched: those that are installed, what installs them, and what the sdists are built with."""
+        yield from (*self.wheels, *self.bootstrap)
+        for sdist in self.sdists:
+            yield from sdist.build_requirements

@@ -28,15 +28,19 @@ from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.router import Client, Router
-from wheelhouse_builder.errors import NoWheelError, ResolutionError, WheelhouseError
+from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.errors import NoWheelError, ResolutionError, SpecError, WheelhouseError
+from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import BuildQuestion, Cookbook, build_question, write_down
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve.bootstrap import bootstrap
 from wheelhouse_builder.resolve.choose import Choice
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
+from wheelhouse_builder.resolve.offers import Bench
 from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Line, Requirements
 from wheelhouse_builder.resolve.routed import Routed, places_of, routed
@@ -63,6 +67,7 @@ def resolve(
     cache: Path,
     previous: Mapping[str, Lock] | None = None,
     upgrade: bool = False,
+    cookbook: Cookbook | None = None,
     runner: Runner | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[Lock, ...]:
@@ -70,7 +75,7 @@ def resolve(
 
     ``pages`` reads indexes for us ourselves, when wheels are lacking; ``cache`` is a directory for what the resolver learns.
     ``previous`` are earlier locks by the name of their target: one that answers the same question is kept as it is, of others the versions
-    that still fit; ``upgrade`` forgets them.
+    that still fit; ``upgrade`` forgets them. What has no wheel and a recipe in the ``cookbook`` is locked as an sdist.
 
     Raises, once for all targets: ResolutionError with the resolver's reasons, NoWheelError with every project that has no wheel,
     IndexFailure, EnvironmentFailure.
@@ -82,11 +87,15 @@ def resolve(
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
         ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
     ):
+        store = Store(cache)
+        bench = Bench(cookbook=cookbook or Cookbook(()), no_binary=requirements.no_binary, shelf=shelf, store=store, client=pages)
+        _refuse_unbuildable(bench)
         work = _Work(
             requirements=requirements,
             uv=_behind(router, Uv(runner=runner, cache=cache / "uv")),
             piptools=_behind(router, PipTools(runner=runner, cache=cache / "pip", shelf=shelf)),
             shelf=shelf,
+            bench=bench,
             previous={} if upgrade else previous or {},
         )
         outcomes = list(threads.map(partial(work.lock, step=step), targets))
@@ -110,6 +119,7 @@ class _Work:
     uv: Engine
     piptools: Engine
     shelf: Shelf
+    bench: Bench
     previous: Mapping[str, Lock]
 
     def lock(self, target: Target, step: Step) -> Lock | Unsolved | WheelhouseError:
@@ -123,12 +133,40 @@ class _Work:
 
     def _kept(self, target: Target) -> Lock | None:
         lock = self.previous.get(target.name)
-        return lock if lock is not None and lock.inputs == self.requirements.digest(target) else None
+        if lock is None or lock.inputs != self.requirements.digest(target):
+            return None
+        return lock if all(self._is_buildable(sdist, target) for sdist in lock.sdists) else None
+
+    def _is_buildable(self, sdist: LockedSdist, target: Target) -> bool:
+        """Whether what is locked for building it answers what its recipe asks now."""
+        question = self._build_question(sdist, target)
+        return question is not None and question.digest == sdist.build_inputs
+
+    def _build_question(self, sdist: LockedSdist, target: Target) -> BuildQuestion | None:
+        recipe = self.bench.cookbook.find(sdist.project, sdist.version)
+        return build_question(recipe, sdist.sha256, self.bench.facts(sdist), target) if recipe else None
+
+    def _with_build_requirements(self, sdist: LockedSdist, target: Target) -> LockedSdist:
+        """``sdist`` with what building it requires, all of it wheels. Raises NoWheelError, ResolutionError."""
+        asked = self._build_question(sdist, target)
+        if asked is None:
+            raise NoWheelError(f"{sdist.project} {sdist.version}: no recipe builds this release", hint="mend the recipe's `versions`")
+        question = Question(
+            target=asked.target, requirements=tuple(map(str, asked.requirements)), constraints=(), index=self.requirements.indexes[0]
+        )
+        answer = solve(question, self._engine(asked.target), self.shelf, bounds=asked.requirements)
+        if isinstance(answer, Unsolved):
+            reasons = answer.explanation or [f"{found.project} has no wheel" for found in answer.missing]
+            raise NoWheelError(
+                "\n  ".join((f"{sdist.filename}: what building it requires cannot be had for {asked.target}", *reasons)),
+                hint="name releases that have wheels under `build-requirements` in its recipe",
+            )
+        return replace(sdist, build_requirements=answer.choice.wheels, build_inputs=asked.digest)
 
     def _made(self, target: Target) -> Lock | Unsolved:
         refuse_what_cannot_be(self.requirements, target)
         question, engine = self._question(target), self._engine(target)
-        answer = solve(question, engine, self.shelf, bounds=self._bounds(target))
+        answer = solve(question, engine, self.shelf, bounds=self._bounds(target), bench=self.bench)
         if isinstance(answer, Unsolved):
             return answer
         _refuse_other_bytes(self.requirements, target, answer.choice)
@@ -136,6 +174,7 @@ class _Work:
             target=target,
             pylock=answer.pylock,
             wheels=answer.choice.wheels,
+            sdists=tuple(self._with_build_requirements(sdist, target) for sdist in answer.choice.sdists),
             bootstrap=bootstrap(question, answer.choice.wheels, engine, self.shelf),
             requirements=tuple(line.requirement for line in self.requirements.asked_of(target)),
             inputs=self.requirements.digest(target),
@@ -159,6 +198,18 @@ class _Work:
 
     def _bounds(self, target: Target) -> tuple[Requirement, ...]:
         return tuple(line.requirement for line in (*self.requirements.asked_of(target), *self.requirements.constraints))
+
+
+def _refuse_unbuildable(bench: Bench) -> None:
+    """Raise SpecError for projects that are to be built and have no recipe."""
+    unknown = [project for project in sorted(bench.no_binary) if not bench.serves(project)]
+    if unknown:
+        raise SpecError(*(f"no-binary: no recipe builds {project}" for project in unknown), hint=_recipe_hint(unknown[0]))
+
+
+def _recipe_hint(project: str) -> str:
+    """How what has no wheel can be had all the same."""
+    return f"write a recipe, {project}.yaml, in a folder that `recipes:` names:\n  " + "\n  ".join(write_down(project))
 
 
 def _decided(lines: Iterable[Line], target: Target) -> Iterator[str]:
@@ -188,7 +239,8 @@ def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
 
 def _refuse_other_bytes(requirements: Requirements, target: Target, choice: Choice) -> None:
     """Raise ResolutionError where a line insists on hashes and the chosen wheel has none of them: uv checks them only when it installs."""
-    chosen = {wheel.project: wheel for wheel in choice.wheels}
+    files: tuple[LockedWheel | LockedSdist, ...] = (*choice.wheels, *choice.sdists)
+    chosen = {file.project: file for file in files}
     problems = [
         f"{target}: {line.where}: none of the hashes of {line.requirement} is that of {wheel.filename}, sha256:{wheel.sha256}"
         for line in (*requirements.asked_of(target), *requirements.constraints)
@@ -250,7 +302,8 @@ def _cell(missing: Missing) -> str:
     return missing.target.name if missing.nearest is None else f"{missing.target} ({missing.nearest} has one)"
 
 
-def _missing_hint(missing: Iterable[Missing]) -> str:
+def _missing_hint(missing: Sequence[Missing]) -> str:
+    recipe = _recipe_hint(min(found.project for found in missing))
     if any(found.nearest for found in missing):
-        return "allow the version named above, or leave out the project or the target; source distributions are not built"
-    return "leave out these projects, or find ones that publish wheels; source distributions are not built"
+        return f"allow the version named above, or leave out the project or the target, or {recipe}"
+    return f"leave out these projects, or find ones that publish wheels, or {recipe}"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from packaging.pylock import Package, PackageArchive, PackageWheel, Pylock, PylockSelectError
+from packaging.pylock import Package, PackageArchive, PackageSdist, PackageWheel, Pylock, PylockSelectError
 from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_filename
 from packaging.version import Version
 
 from wheelhouse_builder.errors import ResolutionError
-from wheelhouse_builder.model.distribution import LockedWheel
+from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.target import Target
 
@@ -31,21 +31,25 @@ class Choice:
 
     wheels: tuple[LockedWheel, ...]
     """Sorted by project."""
+    sdists: tuple[LockedSdist, ...] = ()
+    """Of the projects that are locked as an sdist alone; sorted by project."""
     wheelless: tuple[Wheelless, ...] = ()
 
 
-def choose(pylock: Pylock, target: Target) -> Choice:
-    """Choose one wheel for each project of the lock that ``target`` needs.
+def choose(pylock: Pylock, target: Target, *, side_by_side: bool = False) -> Choice:
+    """Choose one wheel for each project of the lock that ``target`` needs; with ``side_by_side``, for each release.
 
     Raises ResolutionError for markers that only a probe of the host could decide, and for a lock that contradicts itself.
     """
     _refuse_unknowable(pylock, target)
     chosen = [found for package in pylock.packages if (found := _choose_one(pylock, package, target)) is not None]
-    names = Counter(found.project for found in chosen)
+    names = Counter(f"{found.project} {found.version}" if side_by_side else found.project for found in chosen)
     if twins := sorted(name for name, count in names.items() if count > 1):
         raise ResolutionError(*(f"{target}: the lock gives {name} more than once" for name in twins), hint="make the lock anew")
-    wheels = sorted((found for found in chosen if isinstance(found, LockedWheel)), key=lambda wheel: wheel.project)
-    return Choice(wheels=tuple(wheels), wheelless=tuple(found for found in chosen if isinstance(found, Wheelless)))
+    wheels = sorted((found for found in chosen if isinstance(found, LockedWheel)), key=lambda wheel: (wheel.project, wheel.version))
+    sdists = sorted((found for found in chosen if isinstance(found, LockedSdist)), key=lambda sdist: sdist.project)
+    wheelless = tuple(found for found in chosen if isinstance(found, Wheelless))
+    return Choice(wheels=tuple(wheels), sdists=tuple(sdists), wheelless=wheelless)
 
 
 def _refuse_unknowable(pylock: Pylock, target: Target) -> None:
@@ -60,7 +64,7 @@ def _refuse_unknowable(pylock: Pylock, target: Target) -> None:
         )
 
 
-def _choose_one(pylock: Pylock, package: Package, target: Target) -> LockedWheel | Wheelless | None:
+def _choose_one(pylock: Pylock, package: Package, target: Target) -> LockedWheel | LockedSdist | Wheelless | None:
     """Let packaging choose among the files of one project; None when its marker says that the target does not need it."""
     alone = replace(pylock, packages=(package,))
     try:
@@ -74,8 +78,26 @@ def _choose_one(pylock: Pylock, package: Package, target: Target) -> LockedWheel
     match selected[1]:
         case PackageWheel() | PackageArchive() as file:
             return _locked(package, file, target) or Wheelless(project=package.name, version=package.version)
+        case PackageSdist() as file if not package.wheels:
+            return _locked_sdist(package, file) or Wheelless(project=package.name, version=package.version)
         case _:
             return Wheelless(project=package.name, version=package.version)
+
+
+def _locked_sdist(package: Package, file: PackageSdist) -> LockedSdist | None:
+    """Describe the file; None when it cannot be fetched and checked."""
+    sha256 = file.hashes.get("sha256")
+    if sha256 is None or file.url is None or package.version is None:
+        return None
+    return LockedSdist(
+        project=package.name,
+        version=package.version,
+        filename=file.filename,
+        url=file.url,
+        sha256=sha256,
+        size=file.size,
+        uploaded=_utc(file.upload_time),
+    )
 
 
 def _locked(package: Package, file: PackageWheel | PackageArchive, target: Target) -> LockedWheel | None:

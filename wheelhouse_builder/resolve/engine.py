@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from packaging.pylock import Pylock
@@ -12,6 +14,15 @@ from packaging.version import Version
 from wheelhouse_builder.adapters.index import Login, login_from_environment
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.spec import Index
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Promised:
+    """A wheel that is not there yet: a resolver is to see it as if it were."""
+
+    filename: str
+    metadata: str
+    """What its METADATA will say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +43,20 @@ class Question:
     """An earlier answer, whose versions stay where they still fit."""
     dependencies: bool = True
     """Whether to follow dependencies."""
+    promised: tuple[Promised, ...] = ()
+    """Wheels that count beside those of the index."""
+
+
+def write_promised(question: Question, folder: Path) -> None:
+    """Write the wheels that are promised into the new ``folder``: nothing but what says what they are."""
+    folder.mkdir()
+    for each in question.promised:
+        inner = "-".join(each.filename.split("-")[:2]) + ".dist-info"
+        files = {f"{inner}/METADATA": each.metadata, f"{inner}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"}
+        record = "".join(f"{path},,\n" for path in (*files, f"{inner}/RECORD"))
+        with zipfile.ZipFile(folder / each.filename, "w") as archive:
+            for path, text in (files | {f"{inner}/RECORD": record}).items():
+                archive.writestr(path, text)
 
 
 def login_of(question: Question) -> Login | None:

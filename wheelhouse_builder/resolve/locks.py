@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
 from wheelhouse_builder.errors import NoWheelError, SpecError
-from wheelhouse_builder.model.distribution import LockedWheel
-from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
+from wheelhouse_builder.model.lock import Closure, Lacking, Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.choose import choose
 
@@ -67,7 +68,6 @@ def read_lock(path: Path, target: Target) -> Lock:
         AttributeError,
     ) as error:
         raise SpecError(f"{path}: not a lock: {error}", hint=HINT) from error
-    choice = choose(pylock, target)
     if choice.wheelless:
         raise NoWheelError(*(f"{path}: {found.project} {found.version} has no wheel for {target}" for found in choice.wheelless), hint=HINT)
     return Lock(
@@ -79,9 +79,10 @@ def read_lock(path: Path, target: Target) -> Lock:
         inputs=str(ours.get("inputs", "")),
     )
 
+        sdists=sdists,
 
 def _to_dict(lock: Lock) -> dict[str, Any]:
-    ours = {
+    ours: dict[str, Any] = {
         "inputs": lock.inputs,
         "target": lock.target.name,
         "requirements": sorted(map(str, lock.requirements)),

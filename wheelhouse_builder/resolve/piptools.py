@@ -24,12 +24,12 @@ from packaging.version import Version
 
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, write_promised
 from wheelhouse_builder.resolve.shelf import Shelf
 
 CHILD = Path(__file__).with_name("piptools_child.py")
 CREATED_BY = "pip-tools"
-REQUIREMENTS, CONSTRAINTS, ANSWER = "requirements.in", "constraints.txt", "requirements.txt"
+REQUIREMENTS, CONSTRAINTS, ANSWER, PROMISED = "requirements.in", "constraints.txt", "requirements.txt", "promised"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +109,7 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
     }
     for name, lines in files.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_promised(question, folder / PROMISED)
     document = {
         "environment": dict(question.target.environment),
         "tags": list(map(str, question.target.tags)),
@@ -118,6 +119,7 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
         "requirements": REQUIREMENTS,
         "constraints": CONSTRAINTS,
         "answer": ANSWER,
+        "links": PROMISED,
     }
     (folder / "question.json").write_text(json.dumps(document), encoding="utf-8")
 

@@ -105,7 +105,7 @@ def compile_pins(question: dict[str, Any]) -> list[str]:
     arguments = [
         *("--no-config", "--quiet", "--allow-unsafe", "--strip-extras", "--no-header", "--no-annotate", "--newline=lf"),
         *("--no-emit-index-url", "--no-emit-options", "--no-emit-trusted-host", "--max-rounds=50"),
-        *("--cache-dir", question["cache"], "--index-url", url, *trusted),
+        *("--cache-dir", question["cache"], "--index-url", url, *trusted, "--find-links", question["links"]),
         *("--pip-args", "--only-binary=:all: --no-input --disable-pip-version-check"),
         *("--constraint", question["constraints"], "--output-file", question["answer"], question["requirements"]),
     ]

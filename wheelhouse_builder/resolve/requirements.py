@@ -72,6 +72,8 @@ class Requirements:
     """Of a catalogue: how many releases of each project; None: it is none."""
     special: Mapping[str, Special] = field(default_factory=dict)
     """By the name of the target."""
+    no_binary: frozenset[NormalizedName] = frozenset()
+    """Projects that are built though they have wheels."""
 
     @classmethod
     def of(cls, spec: Spec) -> Requirements:
@@ -119,7 +121,7 @@ class Requirements:
 
     def digest(self, target: Target) -> str:
         """Return the identity of the question for ``target``: while it stays the same, so may the answer."""
-        question = {
+        question: dict[str, Any] = {
             "requirements": sorted(map(str, self.asked_of(target))),
             "constraints": sorted(map(str, self.constraints)),
             "requires-python": str(self.requires_python),

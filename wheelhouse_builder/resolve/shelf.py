@@ -83,6 +83,15 @@ class Shelf:
         """The wheels of a release, in the index's order."""
         return [file for file in self._files(project) if file.filename.endswith(".whl") and _version(file) == version]
 
+    def sdists(self, project: NormalizedName, target: Target) -> list[tuple[Version, IndexFile]]:
+        """The sdists that the Python of ``target`` may have, in the index's order, without those that were yanked or have no digest."""
+        return [
+            (version, file)
+            for file in self._files(project)
+            if file.filename.endswith((".tar.gz", ".zip")) and not file.yanked and "sha256" in file.hashes
+            if (version := _version(file)) is not None and admits(file.requires_python, target)
+        ]
+
     def for_other_pythons(self, wheels: Iterable[LockedWheel], target: Target) -> list[LockedWheel]:
         """Those of ``wheels`` whose Requires-Python shuts out the Python of ``target``. Pages are read for wheels never seen before."""
         wheels = list(wheels)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
@@ -16,7 +17,8 @@ from packaging.version import Version
 from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.choose import Choice, Wheelless, choose
-from wheelhouse_builder.resolve.engine import Engine, Question, Unsolvable
+from wheelhouse_builder.resolve.engine import Answer, Engine, Question, Unsolvable
+from wheelhouse_builder.resolve.offers import FIRST, MOST, Bench, Offer, Wish, with_sdists
 from wheelhouse_builder.resolve.shelf import Shelf
 
 MOST_ROUNDS = 200
@@ -50,9 +52,14 @@ class Unsolved:
     explanation: tuple[str, ...] = ()
 
 
-def solve(question: Question, engine: Engine, shelf: Shelf, *, bounds: tuple[Requirement, ...]) -> Solved | Unsolved:
-    """Answer for one target; ``bounds`` are the requirements and constraints that the user wrote."""
-    return _Search(question=question, engine=engine, shelf=shelf, bounds=bounds).run()
+def solve(
+    question: Question, engine: Engine, shelf: Shelf, *, bounds: tuple[Requirement, ...], bench: Bench | None = None
+) -> Solved | Unsolved:
+    """Answer for one target; ``bounds`` are the requirements and constraints that the user wrote.
+
+    Projects without a wheel that ``bench`` serves are to be built.
+    """
+    return _Search(question=question, engine=engine, shelf=shelf, bounds=bounds, bench=bench).run()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -63,13 +70,17 @@ class _Search:
     engine: Engine
     shelf: Shelf
     bounds: tuple[Requirement, ...]
+    bench: Bench | None = None
     missing: dict[NormalizedName, Missing] = field(default_factory=dict)
+    offered: dict[NormalizedName, tuple[Offer, ...]] = field(default_factory=dict)
+    """What can be built of the projects that have no wheel."""
 
     def run(self) -> Solved | Unsolved:
+        self._offer_instead_of_wheels()
         for _ in range(MOST_ROUNDS):
-            answer = self.engine.answer(self.question)
+            answer = self._answer()
             if isinstance(answer, Unsolvable):
-                if self._leave_out(self._suspects(answer)):
+                if self._offer_older_ones() or self._leave_out(self._suspects(answer)):
                     continue
                 return self._unsolved(tuple(self.missing.values()), self._with_nearest(answer))
             choice = choose(answer, self.question.target)
@@ -80,6 +91,48 @@ class _Search:
             else:
                 return Solved(pylock=answer, choice=choice)
         return self._unsolved(tuple(self.missing.values()), ("the search did not come to an end",))
+
+    def _answer(self) -> Answer:
+        """What the engine says, with the sdists themselves in place of what they promise."""
+        answer = self.engine.answer(self.question)
+        return answer if isinstance(answer, Unsolvable) else with_sdists(answer, self.offered)
+
+    def _offer_instead_of_wheels(self) -> None:
+        """Of projects whose wheels are not wanted, the releases that can be built are all that there is."""
+        for project in sorted(self.bench.no_binary) if self.bench else ():
+            refused = {(project, version) for version in self.shelf.releases(project)}
+            self.question = replace(self.question, refused=self.question.refused | refused)
+            self._offer(project)
+
+    def _offer(self, project: NormalizedName, most: int = FIRST) -> bool:
+        """Offer what can be built of ``project``; False when that is nothing more than before."""
+        if self.bench is None or not self.bench.serves(project):
+            return False
+        offers = self.bench.offers(self._wish(project, most))
+        if len(offers) <= len(self.offered.get(project, ())):
+            return False
+        self.offered[project] = offers
+        self.question = replace(
+            self.question,
+            promised=tuple(offer.promised for each in self.offered.values() for offer in each),
+            refused=self.question.refused - {(project, offer.version) for offer in offers},
+        )
+        return True
+
+    def _wish(self, project: NormalizedName, most: int) -> Wish:
+        preferred = self.question.preferred.packages if self.question.preferred else ()
+        return Wish(
+            project=project,
+            target=self.question.target,
+            allows=partial(self._allows, project),
+            preferred=next((package.version for package in preferred if package.name == project), None),
+            most=most,
+        )
+
+    def _offer_older_ones(self) -> bool:
+        """There is no answer with the newest releases of what can be built: there may be one with others."""
+        few = [project for project, offers in self.offered.items() if len(offers) < MOST]
+        return sum(self._offer(project, MOST) for project in few) > 0  # all of them, not up to the first
 
     def _suspects(self, answer: Unsolvable) -> Iterator[NormalizedName]:
         """Whom the resolver blames, and projects whose releases we ourselves have refused."""
@@ -110,6 +163,9 @@ class _Search:
         return tuple(Wheelless(project=wheel.project, version=wheel.version) for wheel in wheels)
 
     def _miss(self, project: NormalizedName) -> None:
+        """Offer it to be built, or leave it out."""
+        if self._offer(project):
+            return
         self.missing[project] = Missing(project=project, target=self.question.target, nearest=self._nearest(project))
         self.question = replace(self.question, excluded=self.question.excluded | {project})
 

@@ -23,7 +23,7 @@ from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
 from wheelhouse_builder.model.facts import MinorVersion
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, write_promised
 
 GLIBC_STEPS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 """Minor versions of glibc 2 that uv has a name for.
@@ -35,6 +35,8 @@ OLDEST_MUSL = (1, 2)
 """uv takes every musl for this one or a later one."""
 INDEX_NAME = "wheelhouse"
 """What we call the index, so that credentials reach uv by environment, not by a command line that others can read."""
+PROMISED = "promised"
+"""Folder of the wheels that are not there yet."""
 LACKS_WHEEL = re.compile(r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`")
 
 NETWORK_TROUBLE = (
@@ -138,6 +140,9 @@ def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
         path = folder / name
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         yield from (*option, str(path))
+    if question.promised:
+        write_promised(question, folder / PROMISED)
+        yield from ("--find-links", str(folder / PROMISED))
     if question.preferred is not None:
         (folder / "pylock.answer.toml").write_text(tomli_w.dumps(dict(question.preferred.to_dict())), encoding="utf-8")
 

@@ -1,0 +1,71 @@
+"""A sandbox: programs that see one folder of ours as /mnt, can write there alone, and have no network.
+
+Linux's own namespaces do it, through util-linux' unshare; no right is needed that a user does not have. Since the folder is always /mnt,
+what is built in it does not depend on where it lies.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelhouse_builder.adapters.places import OFFLINE, require_offline
+from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.errors import EnvironmentFailure
+
+INSIDE = Path("/mnt")
+"""Where programs see the folder."""
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# $1: the folder, $2: the root or nothing, then the command. All mounts end with the last process.
+_ENTER = """
+set -e
+umask 022
+folder=$1 root=$2
+shift 2
+if [ -n "$root" ]; then
+  mount --rbind "$root" "$root"
+  cd "$root"
+  mount --rbind /dev "$root/dev"
+  mount --rbind /proc "$root/proc"
+fi
+mount --bind "$folder" "$root/mnt"
+mount -o remount,bind,ro "$root/"
+if [ -n "$root" ]; then
+  mount --bind "$folder/tmp" "$root/tmp"
+  exec chroot "$root" /bin/sh -c 'cd /mnt && exec "$@"' sh "$@"
+fi
+cd /mnt
+exec "$@"
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sandbox:
+    """Where programs run: on this host's system, or on that of ``root``, a directory that holds a whole one."""
+
+    runner: Runner
+    root: Path | None = None
+
+    def run(self, folder: Path, command: Sequence[str], env: Mapping[str, str] | None = None) -> Finished:
+        """Run ``command`` in ``folder``, which it sees as :data:`INSIDE`; its home and its temporary files are there, too."""
+        for name in ("home", "tmp"):
+            (folder / name).mkdir(exist_ok=True)
+        root = str(self.root.absolute()) if self.root else ""
+        enter = [*OFFLINE, "--mount", "sh", "-c", _ENTER, "sh", str(folder.absolute()), root]
+        return self.runner.run([*enter, *command], env=_environment() | dict(env or {}))
+
+    def require(self) -> None:
+        """Raise EnvironmentFailure where this host has no sandbox: then nothing is run, rather than with a network."""
+        require_offline(self.runner)
+        if not (self.root or Path("/")).joinpath("mnt").is_dir():
+            raise EnvironmentFailure(f"{self.root or ''}/mnt is missing: builds see their folder there", hint="mkdir /mnt")
+
+
+def _environment() -> dict[str, str]:
+    """What does not differ from host to host and from user to user."""
+    home, tmp = str(INSIDE / "home"), str(INSIDE / "tmp")
+    fixed = {"PATH": SYSTEM_PATH, "HOME": home, "TMPDIR": tmp, "XDG_CACHE_HOME": home, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    return fixed | {name: "builder" for name in ("USER", "LOGNAME") if name in os.environ}

@@ -1,0 +1,269 @@
+"""Build: an sdist, a recipe and a target → a wheel that works there, for every project that is locked without a wheel.
+
+::
+
+    LockedSdist ─┐
+    Recipe ──────┼─toolchain─▶ Inputs ─key─▶ built before? ─▶ Wheel
+    Target ──────┘                  └─job──▶ raw wheel ─repair, audit─▶ Wheel, with its Provenance
+
+Projects are built side by side; one that fails does not stop the others. The targets of one project come one after the other, the oldest
+platform first: a wheel that an earlier one was given and a later one accepts is not built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.utils import parse_wheel_filename
+
+from wheelhouse_builder.adapters.index import shown
+from wheelhouse_builder.adapters.process import Processes, Runner
+from wheelhouse_builder.adapters.sources import Downloads, bring
+from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.build.job import BuildFailed, Inputs, Job, Outcome
+from wheelhouse_builder.build.records import Records
+from wheelhouse_builder.build.toolchains import Toolchains
+from wheelhouse_builder.errors import EnvironmentFailure, NoWheelError, WheelhouseError
+from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel, Wheel
+from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.provenance import Graft, Material, Provenance
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import Cookbook, build_question
+from wheelhouse_builder.reporter import Reporter, Step
+from wheelhouse_builder.runtime.wheel import wheel_problems
+from wheelhouse_builder.sdist import read_sdist
+
+__all__ = ["Built", "Made", "build"]
+
+AT_ONCE = max(1, (os.cpu_count() or 1))
+"""Projects that are built at the same time."""
+HINT = "mend the lines of the recipes that are named above; `wheelhouse recipe try PROJECT` builds one alone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A wheel that serves a target, where none was published."""
+
+    target: str
+    wheel: Wheel
+    again: bool
+    """It was there from an earlier run, or from another target of this one: nothing was built."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """Locks in which every project has its wheel."""
+
+    locks: tuple[Lock, ...]
+    wheels: Mapping[str, Wheel]
+    """By file name: those that were given, and those that were built."""
+    made: tuple[Made, ...]
+    """In the order of the locks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Failure:
+    project: str
+    target: str
+    problem: str
+    hint: str
+
+
+def build(
+    locks: Sequence[Lock],
+    wheels: Mapping[str, Wheel],
+    cookbook: Cookbook,
+    *,
+    store: Store,
+    client: Downloads,
+    reporter: Reporter,
+    runner: Runner | None = None,
+) -> Built:
+    """Build what ``locks`` hold as sdists; ``wheels``, by file name, hold their build requirements.
+
+    Raises NoWheelError with every build that failed: why, the last lines of its log, the recipe's line; EnvironmentFailure where
+    nothing can be built.
+    """
+    wanted: dict[str, list[tuple[LockedSdist, Target]]] = {}
+    for lock in locks:
+        for sdist in lock.sdists:
+            wanted.setdefault(sdist.sha256, []).append((sdist, lock.target))
+    if not wanted:
+        return Built(locks=tuple(locks), wheels=wheels, made=())
+    shop = _Shop(
+        cookbook=cookbook,
+        wheels=wheels,
+        store=store,
+        records=Records(store),
+        client=client,
+        runner=runner or Processes(),
+        toolchains=Toolchains(runner or Processes()),
+    )
+    with (
+        reporter.step("building", total=sum(map(len, wanted.values())), unit="wheels") as step,
+        ThreadPoolExecutor(AT_ONCE, "build") as threads,
+    ):
+        outcomes = [each for done in threads.map(lambda one: tuple(shop.build(one, step)), wanted.values()) for each in done]
+    failures = [each for each in outcomes if isinstance(each, _Failure)]
+    if failures:
+        raise NoWheelError(*_table(failures), hint=_hint(failures))
+    return _filled(locks, wheels, {(each.target, each.wheel.project): each for each in outcomes if isinstance(each, Made)})
+
+
+def _table(failures: Iterable[_Failure]) -> list[str]:
+    """One entry for each failure, those that are the same for several targets once."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for failure in failures:
+        grouped.setdefault((failure.project, failure.problem), []).append(failure.target)
+    return [f"{project}: not built for {', '.join(targets)}: {problem}" for (project, problem), targets in sorted(grouped.items())]
+
+
+def _hint(failures: Iterable[_Failure]) -> str:
+    hints = dict.fromkeys(failure.hint for failure in failures if failure.hint)
+    return "\n".join(hints) or HINT
+
+
+def _filled(locks: Sequence[Lock], wheels: Mapping[str, Wheel], made: Mapping[tuple[str, str], Made]) -> Built:
+    """The locks with the wheels that were made in place of the sdists."""
+    filled, in_order = [], []
+    for lock in locks:
+        ours = [made[lock.target.name, sdist.project] for sdist in lock.sdists]
+        locked = sorted((*lock.wheels, *(_locked(each.wheel) for each in ours)), key=lambda wheel: wheel.project)
+        filled.append(replace(lock, wheels=tuple(locked), sdists=()))
+        in_order += ours
+    all_wheels = {**wheels, **{each.wheel.filename: each.wheel for each in in_order}}
+    return Built(locks=tuple(filled), wheels=all_wheels, made=tuple(in_order))
+
+
+def _locked(wheel: Wheel) -> LockedWheel:
+    return LockedWheel(
+        project=wheel.project,
+        version=wheel.version,
+        filename=wheel.filename,
+        url=wheel.url,
+        sha256=wheel.sha256,
+        size=wheel.size,
+        uploaded=wheel.uploaded,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shop:
+    """Where the wheels of one run are built."""
+
+    cookbook: Cookbook
+    wheels: Mapping[str, Wheel]
+    store: Store
+    records: Records
+    client: Downloads
+    runner: Runner
+    toolchains: Toolchains
+
+    def build(self, wanted: Iterable[tuple[LockedSdist, Target]], step: Step) -> Iterator[Made | _Failure]:
+        """One sdist for its targets, the oldest platform first."""
+        made: list[Wheel] = []
+        for sdist, target in sorted(wanted, key=lambda each: len(each[1].platforms)):
+            known = next((wheel for wheel in made if _fits(wheel, target)), None)
+            try:
+                wheel, again = (known, True) if known else self._build_one(sdist, target)
+            except BuildFailed as failure:
+                yield _Failure(
+                    project=f"{sdist.project} {sdist.version}",
+                    target=target.name,
+                    problem="\n    ".join(failure.problems),
+                    hint=failure.hint,
+                )
+            else:
+                made.append(wheel)
+                yield Made(target=target.name, wheel=wheel, again=again)
+            step.advance()
+
+    def _build_one(self, sdist: LockedSdist, target: Target) -> tuple[Wheel, bool]:
+        """The wheel, and whether it was there already. Raises BuildFailed."""
+        inputs = self._inputs(sdist, target)
+        known = self.records.find(inputs.key, sdist)
+        if known is not None:
+            return known, True
+        try:
+            return self._make(inputs), False
+        except BuildFailed as failure:
+            where = f"recipe: {inputs.recipe.where(failure.key)}"
+            toolchain = f"toolchain: {inputs.ready.toolchain} ({', '.join(inputs.ready.tools)})"
+            log = f"log: {self.records.log_path(inputs.key)}"
+            raise BuildFailed(*failure.problems, toolchain, log, where, hint=failure.hint) from failure
+
+    def _inputs(self, sdist: LockedSdist, target: Target) -> Inputs:
+        """Everything that the build depends on, fetched. Raises BuildFailed."""
+        recipe = self.cookbook.find(sdist.project, sdist.version)
+        if recipe is None:
+            raise BuildFailed("no recipe builds this release", hint="write one, or mend its `versions`")
+        try:
+            path = self._bring(sdist.url, sdist.filename, sdist.sha256)
+            facts = read_sdist(path, sdist.filename)
+            if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
+                raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
+            libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in recipe.libraries)
+            ready = self.toolchains.ready(recipe, target)
+        except EnvironmentFailure:
+            raise
+        except WheelhouseError as error:
+            raise BuildFailed(*error.problems, hint=error.hint) from error
+        requirements = tuple(self.wheels[locked.filename] for locked in sdist.build_requirements)
+        return Inputs(
+            sdist=sdist,
+            path=path,
+            facts=facts,
+            recipe=recipe,
+            target=target,
+            ready=ready,
+            requirements=requirements,
+            libraries=libraries,
+        )
+
+    def _bring(self, url: str, filename: str, sha256: str) -> Path:
+        return bring(url, filename, sha256, store=self.store, client=self.client)
+
+    def _make(self, inputs: Inputs) -> Wheel:
+        with TemporaryDirectory(prefix="wheelhouse-build-") as folder:
+            job = Job(inputs, Path(folder), self.runner)
+            try:
+                outcome = job.run()
+            finally:
+                self.records.keep_log(inputs.key, job.log)
+            made = outcome.repaired.path
+            with made.open("rb") as file:
+                problems = wheel_problems(file, made.name)
+            if problems:
+                raise BuildFailed(*problems, hint="its build backend makes malformed wheels: ask for another one")
+            return self.records.keep(inputs.key, made, outcome.repaired.sha256, inputs.sdist, _provenance(inputs, outcome))
+
+
+def _fits(wheel: Wheel, target: Target) -> bool:
+    return not parse_wheel_filename(wheel.filename)[-1].isdisjoint(target.tags)
+
+
+def _provenance(inputs: Inputs, outcome: Outcome) -> Provenance:
+    sdist, recipe, repaired = inputs.sdist, inputs.recipe, outcome.repaired
+    return Provenance(
+        sdist=Material(filename=sdist.filename, url=shown(sdist.url), sha256=sdist.sha256),
+        recipe=recipe.name,
+        recipe_sha256=recipe.digest,
+        toolchain=inputs.ready.toolchain,
+        tools=inputs.ready.tools,
+        requirements=tuple(
+            Material(filename=wheel.filename, url=shown(wheel.url), sha256=wheel.sha256)
+            for wheel in sorted(inputs.requirements, key=lambda wheel: wheel.filename)
+        ),
+        libraries=tuple(Material(filename=each.filename, url=each.url, sha256=each.sha256) for each in recipe.libraries),
+        packages=inputs.ready.packages,
+        raw_sha256=repaired.source_sha256,
+        repaired_by=repaired.tool,
+        grafted=tuple(Graft(member=each.member, library=each.library, sha256=each.sha256) for each in repaired.grafted),
+        log_sha256=hashlib.sha256(outcome.log.encode()).hexdigest(),
+    )
