@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
+from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
@@ -21,6 +22,16 @@ class Closure:
     """One release of the project, with the extras that were asked for: ``uvicorn[standard]==0.38.0``."""
     wheels: tuple[str, ...]
     """File names, sorted: the project's own wheel and all that it needs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Overridden:
+    """A requirement that the set does not meet, because the user overrode it."""
+
+    project: NormalizedName
+    """Whose requirement it is."""
+    requires: NormalizedName
+    """The project that it is about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +52,17 @@ class Lock:
     pylock: Pylock
     """As the resolver gave it (PEP 751), with URLs; what ``wheelhouse lock`` writes for review."""
     wheels: tuple[LockedWheel, ...]
-    """One for each project, the best tag that the target accepts, sorted by project."""
+    """One for each project, the best tag that the target accepts, sorted by project; in a catalogue one for each release."""
+    sdists: tuple[LockedSdist, ...] = ()
+    """For the projects that have no such wheel, sorted by project; when they are built, their wheels stand with the others."""
     bootstrap: tuple[LockedWheel, ...]
     """pip for the target's Python and, before Python 3.14, a zstd decoder: carried to install the others."""
     requirements: tuple[Requirement, ...] = ()
     """What was asked for on this target: with the extras and markers that a lock no longer shows."""
     inputs: str = ""
     """Digest of everything that the answer rests on; empty for a lock that another tool wrote."""
+    overridden: tuple[Overridden, ...] = ()
+    """Sorted; known when the wheels have been read."""
     closures: tuple[Closure, ...] | None = None
     """Of a catalogue, each of which can be installed by itself; None: this is no catalogue, all wheels are installed together."""
     lacking: tuple[Lacking, ...] = ()

@@ -29,9 +29,12 @@ HEADER = "# What {target} installs. Written by `wheelhouse lock`; review and com
 TOOL = "wheelhouse"
 
 
-def lock_filename(target: Target) -> str:
-    """``pylock.<target>.toml``, as PEP 751 wants it: the name in the middle holds no dot."""
-    return f"pylock.{target.name}.toml"
+def lock_filename(target: Target, *, keep: int | None = None) -> str:
+    """``pylock.<target>.toml``, as PEP 751 wants it: the name in the middle holds no dot.
+
+    That of a catalogue, which holds several releases of a project, is called otherwise: no tool could install it.
+    """
+    return f"{'pylock' if keep is None else 'catalogue'}.{target.name}.toml"
 
 
 def write_lock(lock: Lock, path: Path) -> None:
@@ -58,6 +61,8 @@ def read_lock(path: Path, target: Target) -> Lock:
         ours = (pylock.tool or {}).get(TOOL, {})
         requirements = tuple(Requirement(text) for text in ours.get("requirements", ()))
         bootstrap = _read_bootstrap(ours, target)
+        choice = choose(pylock, target, side_by_side="closures" in ours)
+        sdists = tuple(_with_build(sdist, ours.get("builds", {})) for sdist in choice.sdists)
     except (
         OSError,
         UnicodeDecodeError,
@@ -74,12 +79,14 @@ def read_lock(path: Path, target: Target) -> Lock:
         target=target,
         pylock=pylock,
         wheels=choice.wheels,
+        sdists=sdists,
         bootstrap=bootstrap,
         requirements=requirements,
         inputs=str(ours.get("inputs", "")),
+        closures=_read_closures(ours, choice.wheels),
+        lacking=tuple(map(_read_lacking, ours.get("lacking", ()))),
     )
 
-        sdists=sdists,
 
 def _to_dict(lock: Lock) -> dict[str, Any]:
     ours: dict[str, Any] = {
@@ -88,7 +95,70 @@ def _to_dict(lock: Lock) -> dict[str, Any]:
         "requirements": sorted(map(str, lock.requirements)),
         "bootstrap": _pylock(lock.bootstrap).to_dict()["packages"],
     }
+    if lock.closures is not None:
+        ours["closures"] = _closures(lock)
+        ours["lacking"] = [_lacking(each) for each in lock.lacking]
+    if lock.sdists:
+        ours["builds"] = {sdist.project: _build(sdist) for sdist in lock.sdists}
     return {**lock.pylock.to_dict(), "created-by": TOOL, "tool": {**(lock.pylock.tool or {}), TOOL: ours}}
+
+
+def _closures(lock: Lock) -> dict[str, list[str]]:
+    """Releases: a target has one wheel of each."""
+    releases = {wheel.filename: _release(wheel) for wheel in lock.wheels}
+    return {str(closure.requirement): [releases[filename] for filename in closure.wheels] for closure in lock.closures or ()}
+
+
+def _read_closures(ours: Mapping[str, Any], wheels: Iterable[LockedWheel]) -> tuple[Closure, ...] | None:
+    if "closures" not in ours:
+        return None
+    filenames = {_release(wheel): wheel.filename for wheel in wheels}
+    return tuple(
+        Closure(requirement=Requirement(text), wheels=tuple(filenames[release] for release in releases))
+        for text, releases in ours["closures"].items()
+    )
+
+
+def _release(wheel: LockedWheel) -> str:
+    return f"{wheel.project}=={wheel.version}"
+
+
+def _lacking(lacking: Lacking) -> dict[str, str]:
+    nearest = {"nearest": str(lacking.nearest)} if lacking.nearest else {}
+    return {"requirement": str(lacking.requirement), "reason": lacking.reason, **nearest}
+
+
+def _read_lacking(entry: Mapping[str, str]) -> Lacking:
+    nearest = Version(entry["nearest"]) if "nearest" in entry else None
+    return Lacking(requirement=Requirement(entry["requirement"]), reason=entry["reason"], nearest=nearest)
+
+
+def _build(sdist: LockedSdist) -> dict[str, Any]:
+    return {"inputs": sdist.build_inputs, "requirements": _pylock(sdist.build_requirements).to_dict()["packages"]}
+
+
+def _with_build(sdist: LockedSdist, builds: Mapping[str, Any]) -> LockedSdist:
+    """``sdist`` with what the lock says of its build: nothing in one that another tool wrote."""
+    build = builds.get(sdist.project, {})
+    document = {"lock-version": "1.0", "created-by": TOOL, "packages": build.get("requirements", [])}
+    wheels = tuple(locked for package in Pylock.from_dict(document).packages for locked in _wheels(package))
+    return replace(sdist, build_requirements=wheels, build_inputs=str(build.get("inputs", "")))
+
+
+def _wheels(package: Package) -> Iterator[LockedWheel]:
+    """What was chosen for the host that builds: no target of ours, so there is nothing to choose again."""
+    for file in package.wheels or ():
+        if file.url is None or package.version is None or "sha256" not in file.hashes:
+            raise PylockValidationError(f"build requirement {package.name} has no version, URL or SHA-256")
+        yield LockedWheel(
+            project=package.name,
+            version=package.version,
+            filename=file.filename,
+            url=file.url,
+            sha256=file.hashes["sha256"],
+            size=file.size,
+            uploaded=file.upload_time,
+        )
 
 
 def _pylock(wheels: tuple[LockedWheel, ...]) -> Pylock:

@@ -91,7 +91,14 @@ class Requirements:
         for path in spec.constraints:
             reader.read_file(path, reader.constraints)
         special = {name: reader.take_change(change, f"{spec.path.name}: {name}") for name, change in spec.changes.items()}
-        return reader.finish(indexes=spec.indexes, exclude_newer=spec.exclude_newer, resolver=spec.resolver, special=special)
+        return reader.finish(
+            indexes=spec.indexes,
+            exclude_newer=spec.exclude_newer,
+            resolver=spec.resolver,
+            keep=spec.keep,
+            special=special,
+            no_binary=spec.no_binary,
+        )
 
     @classmethod
     def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
@@ -131,6 +138,10 @@ class Requirements:
             "target": target.name,
             "markers": dict(target.markers),
         }
+        if self.keep is not None:
+            question["keep"] = self.keep
+        if self.no_binary:
+            question["no-binary"] = sorted(self.no_binary)
         return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
 
 
