@@ -16,6 +16,7 @@ import typer
 from wheelhouse_builder import __version__
 from wheelhouse_builder.cli import (
     bundle,
+    gc,
     init,
     inspect,
     install,
@@ -24,6 +25,7 @@ from wheelhouse_builder.cli import (
     lock,
     manifest,
     probe,
+    rollback,
     sign,
     split,
     targets,
@@ -31,6 +33,7 @@ from wheelhouse_builder.cli import (
     verifier,
     verify,
 )
+from wheelhouse_builder.cli import list as list_
 from wheelhouse_builder.cli.console import print_failure
 from wheelhouse_builder.errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
 
@@ -49,6 +52,9 @@ COMMANDS: tuple[ModuleType, ...] = (
     verify,
     unpack,
     install,
+    list_,
+    rollback,
+    gc,
     verifier,
 )
 """Each module is one command: a function ``command`` and its ``EXAMPLES``, in the order of the work."""

@@ -63,6 +63,7 @@ PassphraseFd = Annotated[
     int | None,
     typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the key's passphrase from file descriptor N, up to a newline."),
 ]
+Prefix = Annotated[Path, typer.Option(metavar="DIR", help="The directory that was given to: wheelhouse install --prefix.")]
 TargetName = Annotated[str | None, typer.Option(metavar="TARGET", help="For this target; default: the one that fits this Python best.")]
 
 

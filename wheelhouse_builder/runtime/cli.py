@@ -10,13 +10,14 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, Dict, List, NoReturn, Optional, Sequence, TextIO
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, TextIO
 
 from . import commands
 from .errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
 from .memory import default_path
 from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
+from .releasing import KEPT, run_gc, run_list, run_rollback
 from .report import Report, render
 
 _EXAMPLES = """examples:
@@ -29,6 +30,9 @@ _EXAMPLES = """examples:
   python3 {name} unpack /srv/november --trust allowed_signers --base /srv/october
   python3 {name} install --venv /opt/app --trust allowed_signers
   python3 {name} install --prefix /opt/app --keep 3
+  python3 {name} rollback --prefix /opt/app
+  python3 {name} list --prefix /opt/app
+  python3 {name} gc --prefix /opt/app --keep 2
   python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
 An allowed_signers file says whom you trust. It must reach you by another path than the bundle.
@@ -96,6 +100,18 @@ def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -
     return commands.run_install(bundle, destination, options.trust, manner, progress=progress, **_given(options))
 
 
+def _run_list(options: argparse.Namespace, _bundle: str, _told: Progress) -> Report:
+    return run_list(options.prefix)
+
+
+def _run_rollback(options: argparse.Namespace, _bundle: str, progress: Progress) -> Report:
+    return run_rollback(options.prefix, options.to, progress=progress)
+
+
+def _run_gc(options: argparse.Namespace, _bundle: str, progress: Progress) -> Report:
+    return run_gc(options.prefix, options.keep, progress=progress)
+
+
 def _given(options: argparse.Namespace) -> Dict[str, Any]:
     """What unpack and install have in common."""
     return {
@@ -129,16 +145,9 @@ def _parser(name: str) -> _Parser:
         added.set_defaults(run=run)
         added.add_argument("--json", action="store_true", help="print one JSON document on standard output, errors too")
         added.add_argument("--quiet", action="store_true", help="print nothing but errors")
-        added.add_argument(
-            "--volumes",
-            metavar="PATH",
-            action="append",
-            default=[],
-            help="where other volumes of this bundle lie, if not beside it: a file, or a directory; may be given several times",
-        )
         return added
 
-    add("inspect", "Show what the bundle says of itself; verifies nothing.", _run_inspect)
+    inspect = add("inspect", "Show what the bundle says of itself; verifies nothing.", _run_inspect)
     verify = add("verify", "Check the signature and every byte.", _run_verify)
     _add_trust(verify)
     verify.add_argument("--deep", action="store_true", help="also rebuild and check each wheel, in the temporary directory")
@@ -159,6 +168,15 @@ def _parser(name: str) -> _Parser:
     _add_rollback(install)
     _add_exact(install)
     _add_places(install)
+    for each in (inspect, verify, unpack, install):
+        each.add_argument(
+            "--volumes",
+            metavar="PATH",
+            action="append",
+            default=[],
+            help="where other volumes of this bundle lie, if not beside it: a file, or a directory; may be given several times",
+        )
+    _add_releasing(add)
     return parser
 
 
@@ -194,6 +212,17 @@ def _add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-rollback", metavar="REASON", default="", help="take a bundle that is older than one of its channel that was here; recorded"
     )
+
+
+def _add_releasing(add: Callable[[str, str, Any], argparse.ArgumentParser]) -> None:
+    """What there is to do with releases once they are installed."""
+    releases = add("list", "List the releases below a prefix.", _run_list)
+    rollback = add("rollback", "Go back to the release that was in use before.", _run_rollback)
+    rollback.add_argument("--to", metavar="RELEASE", help="go to this one: its name, or the version of its bundle")
+    gc = add("gc", "Take old releases away.", _run_gc)
+    gc.add_argument("--keep", metavar="N", type=int, default=KEPT, help="how many stay, the one in use counted; default: %d" % KEPT)
+    for each in (releases, rollback, gc):
+        each.add_argument("--prefix", metavar="DIR", required=True, help="what `install --prefix` was given")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:

@@ -97,7 +97,7 @@ def install(order: Order, progress: Optional[Progress] = None) -> Installed:
         found = standing(parent, place)
         problems = _problems(order, found)
         if found and not problems:
-            return _already_there(order, found, done)
+            return _already_there(order, parent, found, done)
         if found and is_of(found, order.bundle, order.target.name):
             done += ["%s is installed anew: %s" % (place.final, problem) for problem in problems[:MOST_TOLD]]
         installed = _install(order, parent, found, timed)
@@ -127,15 +127,19 @@ def _problems(order: Order, found: Optional[Receipt]) -> List[str]:
         return damage(environment, found)
 
 
-def _already_there(order: Order, found: Receipt, done: Sequence[str]) -> Installed:
+def _already_there(order: Order, parent: Folder, found: Receipt, done: Sequence[str]) -> Installed:
+    """Nothing but to put a release into use, and old ones out of the way."""
     place = order.place
-    used = place.prefix is None or current_release(place.prefix) == place.name
-    before = None
-    if place.prefix and not used:
-        before = current_release(place.prefix)
+    before = current_release(place.prefix) if place.prefix else place.name
+    if place.prefix and before != place.name:
         point(place.prefix, place.name)
+    removed: Tuple[str, ...] = ()
+    if place.prefix and order.keep is not None and superfluous(place.prefix, order.keep):
+        with staging(parent.path, place.mark) as scratch, opened(scratch, parent) as private:
+            removed = _collect(order, parent, private)
     pip = next((each["version"] for each in found["distributions"] if each["project"] == "pip"), "")
-    return Installed(found, changed=not used, repaired=tuple(done), replaced=before, pip=pip)
+    replaced = before if before != place.name else None
+    return Installed(found, changed=before != place.name, repaired=tuple(done), replaced=replaced, pip=pip, removed=removed)
 
 
 def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: TimedProgress) -> Installed:

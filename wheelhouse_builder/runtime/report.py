@@ -1,7 +1,7 @@
 """What the commands tell: a report is a JSON document, the same in each release of this format; :func:`render` says it in words."""
 
 import os
-from typing import Any, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from .bundle import Bundle, VerifiedBundle
 from .environment import interpreter_of
@@ -97,8 +97,7 @@ def tell_installed(report: Report, installed: Installed, place: Place) -> None:
 
 def render(report: Report) -> str:
     """A report in words."""
-    say = {"inspect": _say_inspect, "verify": _say_verify, "unpack": _say_unpack, "install": _say_install}[report["command"]]
-    return "\n".join(say(report) + _excused(report["excused"])) + "\n"
+    return "\n".join(_SAY[report["command"]](report) + _excused(report.get("excused", ()))) + "\n"
 
 
 def attested(distribution: ManifestDistribution) -> Optional[Report]:
@@ -210,9 +209,29 @@ def _say_install(report: Report) -> List[str]:
     ]
     lines = ["%s: verified, %s." % (_title(report), done), ""]
     lines += _facts(report, _signed_by(report)) + ["  %-12s %s" % (name, value) for name, value in facts if value]
-    lines += ["", "repaired", *["  " + each for each in report["repaired"]]] if report["repaired"] else []
-    lines += [*_rewritten(report["content_identical"]), "", "next"]
+    lines += [*_repaired(report), *_rewritten(report["content_identical"]), "", "next"]
     return [*lines, "  " + report["python"]]
+
+
+def _say_list(report: Report) -> List[str]:
+    releases = [("*" if each["in_use"] else " ", each["name"], each["installed"], each["target"]) for each in report["releases"]]
+    told = "the one in use has a star" if releases else "no releases"
+    return ["%s: %s" % (report["prefix"], told), *["  %s %s  %s  %s" % each for each in releases]]
+
+
+def _say_rollback(report: Report) -> List[str]:
+    done = "is in use, instead of %s" % report["before"] if report["changed"] else "is in use already. Nothing was changed"
+    return ["%s %s." % (report["current"], done), *_repaired(report)]
+
+
+def _say_gc(report: Report) -> List[str]:
+    told = "%d releases taken away, %d kept." % (len(report["removed"]), len(report["kept"]))
+    return [told, *["  " + each for each in report["removed"]], *_repaired(report)]
+
+
+def _repaired(report: Report) -> List[str]:
+    """What was mended of what a killed run left."""
+    return ["", "repaired", *["  " + each for each in report["repaired"]]] if report["repaired"] else []
 
 
 def _title(report: Report) -> str:
@@ -295,3 +314,14 @@ def _size(size: int) -> str:
     while amount >= 999.95 and len(units) > 1:
         amount, units = amount / 1000.0, units[1:]
     return "%.1f %s" % (amount, units[0])
+
+
+_SAY: Dict[str, Callable[[Report], List[str]]] = {
+    "inspect": _say_inspect,
+    "verify": _say_verify,
+    "unpack": _say_unpack,
+    "install": _say_install,
+    "list": _say_list,
+    "rollback": _say_rollback,
+    "gc": _say_gc,
+}

@@ -26,7 +26,11 @@ def staging(directory: str, mark: str = "") -> Iterator[str]:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            try:
+                shutil.rmtree(path, ignore_errors=True)
+            except BaseException:  # somebody pressed Ctrl-C: this is what they wait for
+                shutil.rmtree(path, ignore_errors=True)
+                raise
 
 
 @contextlib.contextmanager
