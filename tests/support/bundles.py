@@ -129,7 +129,7 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
     document = {
         "format": "wheelhouse-bundle",
         "version": 1,
-        "bundle": {"name": NAME, "version": VERSION},
+        "bundle": {"kind": "application", "name": NAME, "version": VERSION},
         "as_of": "2026-11-19T12:00:00Z",
         "policy": {"channel": None, "sequence": None, "audience": [], "not_after": None},
         "targets": [target(TARGET)],
@@ -176,6 +176,7 @@ def target(name: str) -> Document:
         "markers": markers,
         "pip": pip,
         "decoder": None,
+        "overridden": [],
     }
 
 

@@ -13,6 +13,7 @@ from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.runtime.layout import path_problem, paths_problem
+from wheelhouse_builder.runtime.manifest import APPLICATION, CATALOGUE
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 """Seconds since 1970; see reproducible-builds.org. It dates the bundle in place of the newest upload."""
@@ -56,6 +57,11 @@ class Contents:
         return cls(
             name=name, version=version, locks=locks, wheels=held, as_of=_epoch() or _newest_upload(held.values()), policy=policy or Policy()
         )
+
+    @property
+    def kind(self) -> str:
+        """What the manifest calls it."""
+        return CATALOGUE if any(lock.closures is not None for lock in self.locks) else APPLICATION
 
     def pip(self, lock: Lock) -> Wheel:
         """The wheel that installs the others on the lock's target."""

@@ -47,7 +47,7 @@ def manifest(
     return {
         "format": FORMAT,
         "version": VERSION,
-        "bundle": {"name": contents.name, "version": contents.version},
+        "bundle": {"kind": contents.kind, "name": contents.name, "version": contents.version},
         "as_of": as_text(contents.as_of),
         "policy": _policy(contents.policy),
         "targets": [_target(contents, lock) for lock in contents.locks],
@@ -95,6 +95,7 @@ def _target(contents: Contents, lock: Lock) -> Json:
         "markers": {key: target.markers[key] for key in MARKERS},
         "pip": contents.pip(lock).filename,
         "decoder": decoder.filename if decoder else None,
+        "overridden": [{"project": each.project, "requires": each.requires} for each in lock.overridden],
     }
 
 

@@ -14,6 +14,7 @@ from .elsewhere import ask
 from .errors import UsageError
 from .host import choose_target, choose_targets, this_host
 from .install import DEFAULT_ENGINE, Order, install
+from .manifest import CATALOGUE, Manifest
 from .memory import read_memory, remembering
 from .places import Place, release_place, venv_place
 from .policy import read_trust
@@ -92,6 +93,14 @@ def run_unpack(
     return report
 
 
+def _require_application(manifest: Manifest) -> None:
+    if manifest.kind == CATALOGUE:
+        raise UsageError(
+            "%s %s is a catalogue: its distributions are not meant to be installed together." % (manifest.name, manifest.version),
+            hint="Unpack it; then `pip install --no-index --find-links DIRECTORY/wheels PROJECT` installs any of its projects.",
+        )
+
+
 class Destination(NamedTuple):
     """Where to install: one of both."""
 
@@ -138,6 +147,7 @@ def run_install(
     manner = manner or Manner()
     store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
     with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
+        _require_application(bundle.manifest)
         host = ask(manner.with_python, bundle).host if manner.with_python else this_host()
         target = choose_target(bundle.manifest, host, manner.target)
         with closing(Bases(bases, store)) as held, remembering(memory, bundle.manifest, bundle.digest, store.policy):

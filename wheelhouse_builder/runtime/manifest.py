@@ -44,6 +44,16 @@ MARKERS = (
 """The keys of PEP 508's marker environment, sorted; ``extra`` is no property of a host."""
 DENSE, PLAIN = "dense", "plain"
 
+APPLICATION, CATALOGUE = "application", "catalogue"
+
+
+class Overridden(NamedTuple):
+    """A requirement of a distribution that is not met on purpose."""
+
+    project: str
+    """Whose requirement it is."""
+    requires: str
+    """The project that is there in another release than it asks for, or not at all."""
 
 class ManifestTarget(NamedTuple):
     """One Python on one platform that the bundle serves."""
@@ -60,6 +70,8 @@ class ManifestTarget(NamedTuple):
     decoder: Optional[str]
     """File name of the wheel whose zstd decoder is carried, or None: this Python has zstd in its library."""
 
+    overridden: Tuple[Overridden, ...]
+    """Requirements that the set does not meet, because the packer overrode them; all others are met."""
 
 class Origin(NamedTuple):
     """Where a distribution came from."""
@@ -184,6 +196,8 @@ class Manifest(NamedTuple):
     """What a bundle holds. Made by :func:`parse_manifest` alone."""
 
     name: str
+    kind: str
+    """:data:`APPLICATION`: what a target has is installed together. :data:`CATALOGUE`: each of it alone, with what it requires."""
     version: str
     as_of: Optional[str]
     policy: ManifestPolicy
@@ -211,6 +225,11 @@ class Manifest(NamedTuple):
         return root_directory(self.name, self.version)
 
     @property
+    @property
+    def lock_files(self) -> Tuple[str, ...]:
+        """The names of the locks that each target has."""
+        return LOCK_FILES if self.kind == APPLICATION else ()
+
     def payload_size(self) -> int:
         """Bytes of the payload as it stands in the file."""
         return sum(frame.size for frame in self.frames)
@@ -249,10 +268,11 @@ def parse_manifest(data: bytes) -> Manifest:
             "transport",
         ),
     )
-    bundle = _keys(document["bundle"], "bundle", ("name", "version"))
+    bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
     transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "base", "frames"))
     manifest = Manifest(
         name=_part(bundle["name"], "bundle.name"),
+        kind=_choice((APPLICATION, CATALOGUE), bundle["kind"], "bundle.kind"),
         version=_part(bundle["version"], "bundle.version"),
         as_of=_optional(_time, document["as_of"], "as_of"),
         policy=_policy(document["policy"], "policy"),
@@ -372,9 +392,15 @@ def _target(value: Any, where: str) -> ManifestTarget:
         pip=_wheel_name(value["pip"], where + ".pip"),
         decoder=_optional(_wheel_name, value["decoder"], where + ".decoder"),
     )
+        overridden=_list(_overridden, value["overridden"], where + ".overridden"),
 
 
 def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
+def _overridden(value: Any, where: str) -> Overridden:
+    _keys(value, where, Overridden._fields)
+    return Overridden(*(_match(_PROJECT, "a normalized project name", value[key], where + "." + key) for key in Overridden._fields))
+
+
     _keys(value, where, MARKERS)
     return {key: _optional(_text, value[key], "{}.{}".format(where, key)) for key in MARKERS}
 
@@ -685,6 +711,8 @@ def _check_targets(manifest: Manifest) -> None:
             raise _refused(where + ".decoder", "{} is no decoder within".format(ascii(target.decoder)))
         if not target.platforms or len(set(target.platforms)) != len(target.platforms):
             raise _refused(where + ".platforms", "it is empty, or has a platform twice")
+        if list(target.overridden) != sorted(set(target.overridden)):
+            raise _refused(where + ".overridden", "it is not sorted, or names something twice")
 
 
 def _check_decoders(manifest: Manifest) -> None:
@@ -713,7 +741,7 @@ def _check_distributions(manifest: Manifest) -> None:
 
 
 def _check_files(manifest: Manifest) -> None:
-    wanted = {README} | {lock_entry(target.name, name) for target in manifest.targets for name in LOCK_FILES}
+    wanted = {README} | {lock_entry(target.name, name) for target in manifest.targets for name in manifest.lock_files}
     attested = {attestations_entry(each.filename) for each in manifest.distributions if each.attested}
     attested |= {attestations_entry(each.filename) for each in manifest.decoders if each.attested}
     _same_names({each.path for each in manifest.files}, wanted | attested, "files")

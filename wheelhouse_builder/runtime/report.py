@@ -7,7 +7,7 @@ from .bundle import Bundle, VerifiedBundle
 from .environment import interpreter_of
 from .install import Installed
 from .layout import REQUIREMENTS, lock_entry
-from .manifest import Manifest, ManifestDistribution
+from .manifest import CATALOGUE, Manifest, ManifestDistribution
 from .places import CURRENT, Place
 from .source import Source
 
@@ -113,6 +113,7 @@ def _report(command: str, file: Source, digest: str, manifest: Manifest) -> Repo
         "bundle": {
             "path": file.path,
             "volumes": file.volumes(),
+            "kind": manifest.kind,
             "name": manifest.name,
             "version": manifest.version,
             "digest": "sha256:" + digest,
@@ -192,6 +193,8 @@ def _say_unpack(report: Report) -> List[str]:
     lines = ["%s: verified, %d wheels (%s) unpacked." % (_title(report), wheels["count"], _size(wheels["size"])), ""]
     lines += _facts(report, _signed_by(report))
     lines += ["  %-12s %s" % ("directory", report["directory"]), *_rewritten(report["content_identical"]), "", "next"]
+    if report["bundle"]["kind"] == CATALOGUE:
+        return [*lines, "  pip install --no-index --find-links %s PROJECT" % os.path.join(report["directory"], "wheels")]
     return lines + ["  " + _pip_command(report["directory"], target) for target in report["targets"]]
 
 

@@ -21,7 +21,6 @@ from .layout import (
     BASE,
     DECODERS,
     DECODERS_MEMBER,
-    LOCK_FILES,
     POOL,
     README,
     SKELETONS,
@@ -362,7 +361,7 @@ def _inexcusable(problems: List[str], excused: Optional[Tuple[str, ...]]) -> Lis
 
 def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[str, Tuple[int, str]]:
     """Path → size and SHA-256 of the other files that ``targets`` need."""
-    wanted = {README} | {lock_entry(target.name, name) for target in targets for name in LOCK_FILES}
+    wanted = {README} | {lock_entry(target.name, name) for target in targets for name in manifest.lock_files}
     wanted |= {attestations_entry(each.filename) for each in distributions_for(manifest, targets)}
     wanted |= {attestations_entry(target.decoder) for target in targets if target.decoder}
     return {each.path: (each.size, each.sha256) for each in manifest.files if each.path in wanted}
