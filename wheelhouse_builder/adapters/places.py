@@ -88,43 +88,43 @@ class Root:
 
     def __init__(self, runner: Runner, *, target: str, root: Path) -> None:
         self._runner = runner
-        self._target = target
-        self._root = root
+        self.target = target
+        self.root = root
 
     def find(self, target: Target) -> Running | None:
         """See :class:`Place`. Raises EnvironmentFailure when the root holds another Python, or none."""
-        if target.name != self._target:
+        if target.name != self.target:
             return None
         require_offline(self._runner)
         python = self._python(target)
         there = self._probed(python)
         if not serves(there, target):
             raise EnvironmentFailure(
-                f"{self._root}: {python} there is {there.interpreter} for {there.platforms[0]}, not {target}",
+                f"{self.root}: {python} there is {there.interpreter} for {there.platforms[0]}, not {target}",
                 hint="give the root of a system that the target stands for",
             )
         return Running(place=self, python=python)
 
     def run(self, folder: Path, command: Sequence[str]) -> Finished:
         """See :class:`Place`."""
-        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", str(folder.absolute()), str(self._root.absolute())]
+        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", str(folder.absolute()), str(self.root.absolute())]
         return self._runner.run([*enter, *command], env=_environment(Path("/mnt")))
 
     def _python(self, target: Target) -> str:
         version = str(target.markers["python_version"])
-        found = [path for pattern in SYSTEM_PYTHONS if (self._root / (path := pattern.format(version, version))).exists()]
-        if not found or not (self._root / "mnt").is_dir():
+        found = [path for pattern in SYSTEM_PYTHONS if (self.root / (path := pattern.format(version, version))).exists()]
+        if not found or not (self.root / "mnt").is_dir():
             lacking = "no folder mnt" if found else f"no python{version} under usr/bin, usr/local/bin or opt/python{version}/bin"
-            raise EnvironmentFailure(f"{self._root} has {lacking}", hint="give the root of a whole system, as debootstrap makes it")
+            raise EnvironmentFailure(f"{self.root} has {lacking}", hint="give the root of a whole system, as debootstrap makes it")
         return f"/{found[0]}"
 
     def _probed(self, python: str) -> Target:
         said = self.run(Path(probe.__file__).parent, [python, "-I", "-c", _PROBE])
         if said.returncode != 0:
             raise EnvironmentFailure(
-                f"{self._root} cannot be entered: {(said.stderr or said.stdout).strip()}", hint="can `unshare --mount` and chroot be used?"
+                f"{self.root} cannot be entered: {(said.stderr or said.stdout).strip()}", hint="can `unshare --mount` and chroot be used?"
             )
-        return probed_target(json.loads(said.stdout), name="root", where=str(self._root))
+        return probed_target(json.loads(said.stdout), name="root", where=str(self.root))
 
 
 def serves(here: Target, wanted: Target) -> bool:

@@ -19,8 +19,7 @@ INSIDE = Path("/mnt")
 """Where programs see the folder."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# $1: the folder, $2: the root or nothing, then the command. All mounts end with the last process.
-_ENTER = """
+ENTER = """
 set -e
 umask 022
 folder=$1 root=$2
@@ -40,6 +39,7 @@ fi
 cd /mnt
 exec "$@"
 """
+"""For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, then the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ class Sandbox:
         for name in ("home", "tmp"):
             (folder / name).mkdir(exist_ok=True)
         root = str(self.root.absolute()) if self.root else ""
-        enter = [*OFFLINE, "--mount", "sh", "-c", _ENTER, "sh", str(folder.absolute()), root]
+        enter = [*OFFLINE, "--mount", "sh", "-c", ENTER, "sh", str(folder.absolute()), root]
         return self.runner.run([*enter, *command], env=_environment() | dict(env or {}))
 
     def require(self) -> None:

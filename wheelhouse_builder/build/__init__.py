@@ -4,7 +4,7 @@
 
     LockedSdist ─┐
     Recipe ──────┼─toolchain─▶ Inputs ─key─▶ built before? ─▶ Wheel
-    Target ──────┘                  └─job──▶ raw wheel ─repair, audit─▶ Wheel, with its Provenance
+    Target ──────┘                  └─job──▶ raw wheel ─repair, audit─▶ Wheel, with its Provenance ─▶ proved by the recipe's test
 
 Projects are built side by side; one that fails does not stop the others. The targets of one project come one after the other, the oldest
 platform first: a wheel that an earlier one was given and a later one accepts is not built again.
@@ -27,6 +27,8 @@ from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.sources import Downloads, bring
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.build.job import BuildFailed, Inputs, Job, Outcome
+from wheelhouse_builder.build.prove import clean_place, proof_key, prove
+from wheelhouse_builder.build.pythons import Pythons
 from wheelhouse_builder.build.records import Records
 from wheelhouse_builder.build.toolchains import Toolchains
 from wheelhouse_builder.errors import EnvironmentFailure, NoWheelError, WheelhouseError
@@ -54,6 +56,8 @@ class Made:
     wheel: Wheel
     again: bool
     """It was there from an earlier run, or from another target of this one: nothing was built."""
+    proved: str = ""
+    """Where its recipe's test was passed; empty: it has none, it was not to be run, or the target cannot be run here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,12 +87,14 @@ def build(
     store: Store,
     client: Downloads,
     reporter: Reporter,
+    tested: bool = True,
+    roots: Mapping[str, Path] | None = None,
     runner: Runner | None = None,
 ) -> Built:
     """Build what ``locks`` hold as sdists; ``wheels``, by file name, hold their build requirements.
 
-    Raises NoWheelError with every build that failed: why, the last lines of its log, the recipe's line; EnvironmentFailure where
-    nothing can be built.
+    Wheels are ``tested``, in the bare system that ``roots`` have for a target, or on this host. Raises NoWheelError with every build and
+    every test that failed: why, the last lines that it said, the recipe's line; EnvironmentFailure where nothing can be built.
     """
     wanted: dict[str, list[tuple[LockedSdist, Target]]] = {}
     for lock in locks:
@@ -96,24 +102,39 @@ def build(
             wanted.setdefault(sdist.sha256, []).append((sdist, lock.target))
     if not wanted:
         return Built(locks=tuple(locks), wheels=wheels, made=())
+    runner = runner or Processes()
+    pythons = Pythons(runner)
     shop = _Shop(
         cookbook=cookbook,
         wheels=wheels,
         store=store,
         records=Records(store),
         client=client,
-        runner=runner or Processes(),
-        toolchains=Toolchains(runner or Processes()),
+        runner=runner,
+        pythons=pythons,
+        toolchains=Toolchains(runner, pythons),
+        roots=roots or {},
     )
-    with (
-        reporter.step("building", total=sum(map(len, wanted.values())), unit="wheels") as step,
-        ThreadPoolExecutor(AT_ONCE, "build") as threads,
-    ):
-        outcomes = [each for done in threads.map(lambda one: tuple(shop.build(one, step)), wanted.values()) for each in done]
+    total = sum(map(len, wanted.values()))
+    with ThreadPoolExecutor(AT_ONCE, "build") as threads:
+        with reporter.step("building", total=total, unit="wheels") as step:
+            outcomes = [each for done in threads.map(lambda one: tuple(shop.build(one, step)), wanted.values()) for each in done]
+        built = _filled(locks, wheels, {(each.target, each.wheel.project): each for each in _all_made(outcomes)})
+        if not tested:
+            return built
+        by_target = {lock.target.name: lock for lock in built.locks}
+        with reporter.step("testing", total=total, unit="wheels") as step:
+            proved = list(threads.map(lambda one: shop.prove(one, by_target[one.target], built.wheels, step), built.made))
+    return replace(built, made=tuple(_all_made(proved)))
+
+
+def _all_made(outcomes: Iterable[Made | _Failure]) -> list[Made]:
+    """All wheels, or one error that tells of everything that failed."""
+    outcomes = list(outcomes)
     failures = [each for each in outcomes if isinstance(each, _Failure)]
     if failures:
         raise NoWheelError(*_table(failures), hint=_hint(failures))
-    return _filled(locks, wheels, {(each.target, each.wheel.project): each for each in outcomes if isinstance(each, Made)})
+    return [each for each in outcomes if isinstance(each, Made)]
 
 
 def _table(failures: Iterable[_Failure]) -> list[str]:
@@ -121,7 +142,7 @@ def _table(failures: Iterable[_Failure]) -> list[str]:
     grouped: dict[tuple[str, str], list[str]] = {}
     for failure in failures:
         grouped.setdefault((failure.project, failure.problem), []).append(failure.target)
-    return [f"{project}: not built for {', '.join(targets)}: {problem}" for (project, problem), targets in sorted(grouped.items())]
+    return [f"{project} for {', '.join(targets)}: {problem}" for (project, problem), targets in sorted(grouped.items())]
 
 
 def _hint(failures: Iterable[_Failure]) -> str:
@@ -163,7 +184,9 @@ class _Shop:
     records: Records
     client: Downloads
     runner: Runner
+    pythons: Pythons
     toolchains: Toolchains
+    roots: Mapping[str, Path]
 
     def build(self, wanted: Iterable[tuple[LockedSdist, Target]], step: Step) -> Iterator[Made | _Failure]:
         """One sdist for its targets, the oldest platform first."""
@@ -173,15 +196,27 @@ class _Shop:
             try:
                 wheel, again = (known, True) if known else self._build_one(sdist, target)
             except BuildFailed as failure:
-                yield _Failure(
-                    project=f"{sdist.project} {sdist.version}",
-                    target=target.name,
-                    problem="\n    ".join(failure.problems),
-                    hint=failure.hint,
-                )
+                yield _failed(sdist, target.name, failure)
             else:
                 made.append(wheel)
                 yield Made(target=target.name, wheel=wheel, again=again)
+            step.advance()
+
+    def prove(self, made: Made, lock: Lock, wheels: Mapping[str, Wheel], step: Step) -> Made | _Failure:
+        """Try a wheel as its recipe says, if that was not done before."""
+        recipe = self.cookbook.find(made.wheel.project, made.wheel.version)
+        try:
+            clean = clean_place(lock.target, self.roots.get(made.target), self.pythons)
+            if recipe is None or clean is None or not (recipe.test.imports or recipe.test.commands):
+                return made
+            key = proof_key(made.wheel, recipe, lock, clean)
+            if not self.records.proved(key):
+                self.records.keep_proof(key, prove(made.wheel, recipe, lock, wheels, clean, self.runner))
+            return replace(made, proved=str(clean))
+        except BuildFailed as failure:
+            where = (f"recipe: {recipe.where(failure.key)}",) if recipe else ()
+            return _failed(made.wheel, made.target, BuildFailed(*failure.problems, *where, hint=failure.hint))
+        finally:
             step.advance()
 
     def _build_one(self, sdist: LockedSdist, target: Target) -> tuple[Wheel, bool]:
@@ -242,6 +277,11 @@ class _Shop:
             if problems:
                 raise BuildFailed(*problems, hint="its build backend makes malformed wheels: ask for another one")
             return self.records.keep(inputs.key, made, outcome.repaired.sha256, inputs.sdist, _provenance(inputs, outcome))
+
+
+def _failed(what: LockedSdist | Wheel, target: str, failure: BuildFailed) -> _Failure:
+    problem = "\n    ".join(failure.problems)
+    return _Failure(project=f"{what.project} {what.version}", target=target, problem=problem, hint=failure.hint)
 
 
 def _fits(wheel: Wheel, target: Target) -> bool:

@@ -119,7 +119,7 @@ class Job:
         unpack_sdist(inputs.path, inputs.sdist.filename, self._folder / "src")
         (self._folder / "requirements").mkdir()
         for wheel in inputs.requirements:
-            _place(wheel.path, self._folder / "requirements" / wheel.filename)
+            place(wheel.path, self._folder / "requirements" / wheel.filename)
         for path, content in inputs.ready.files.items():
             file = self._folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ class Job:
         self._log += [f"$ {' '.join(command)}", *([said] if said else [])]
         if ended.returncode != 0:
             self._log.append(f"exit code {ended.returncode}")
-            raise BuildFailed(failure, *_last_lines(said), key=key)
+            raise BuildFailed(failure, *last_lines(said), key=key)
 
     def _environment(self) -> Mapping[str, str]:
         inputs = self._inputs
@@ -228,12 +228,13 @@ def _uv(*command: str) -> tuple[str, ...]:
     )
 
 
-def _last_lines(text: str) -> Iterator[str]:
+def last_lines(text: str) -> Iterator[str]:
+    """The end of what a program said, without empty lines."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     yield from lines[-LAST_LINES:]
 
 
-def _place(source: Path, path: Path) -> None:
+def place(source: Path, path: Path) -> None:
     """Another name of the same file; a copy where two file systems meet."""
     try:
         path.hardlink_to(source)

@@ -20,13 +20,14 @@ class Pythons:
 
     def any(self) -> Interpreter | None:
         """The one that runs this."""
-        return self._first(lambda _: True)
+        return self.first(lambda _: True)
 
     def like(self, target: Target) -> Interpreter | None:
         """One of the same version and ABI as ``target``, whatever that runs on."""
-        return self._first(lambda each: (each.target.interpreter, each.target.abi) == (target.interpreter, target.abi))
+        return self.first(lambda each: (each.target.interpreter, each.target.abi) == (target.interpreter, target.abi))
 
-    def _first(self, fits: Callable[[Interpreter], bool]) -> Interpreter | None:
+    def first(self, fits: Callable[[Interpreter], bool]) -> Interpreter | None:
+        """The first that ``fits``; looking at all of them takes seconds."""
         with self._mutex:
             for each in self._known:
                 if fits(each):

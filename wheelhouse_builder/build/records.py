@@ -2,6 +2,7 @@
 
 ROOT/builds/<key>.json      a wheel that was built of the inputs with this digest, and its provenance
 ROOT/builds/<key>.log       what the build said; also of one that failed
+ROOT/builds/<key>.proof     what a test that was passed said
 """
 
 from __future__ import annotations
@@ -36,6 +37,17 @@ class Records:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(log, encoding="utf-8")
         return path
+
+    def proved(self, key: str) -> bool:
+        """Whether a proof with this identity was passed before."""
+        return (self._folder / f"{key}.proof").is_file()
+
+    def keep_proof(self, key: str, said: str) -> None:
+        """Remember a proof that was passed, and what it said. Raises EnvironmentFailure."""
+        path = self._folder / f"{key}.proof"
+        with telling("write", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(said, encoding="utf-8")
 
     def find(self, key: str, sdist: LockedSdist) -> Wheel | None:
         """The wheel that was made of these inputs, if it is still there and sound."""

@@ -17,9 +17,9 @@ from wheelhouse_builder.recipe import NATIVE, Recipe
 class Toolchains:
     """All that there are; what each answers is asked once."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, pythons: Pythons) -> None:
         self._sandbox = Sandbox(runner=runner)
-        self._known: dict[str, Toolchain] = {NATIVE: Native(runner=runner, pythons=Pythons(runner))}
+        self._known: dict[str, Toolchain] = {NATIVE: Native(runner=runner, pythons=pythons)}
         self._mutex = Mutex()
 
     def ready(self, recipe: Recipe, target: Target) -> Ready:
