@@ -1,11 +1,16 @@
 """The manifest and its paths, for the independent reader: written from FORMAT.md, sections 5 and 7, alone."""
 
+import base64
 import hashlib
 import json
 import re
 import time
 import unicodedata
+from pathlib import Path
 from typing import Any
+
+import tomli_w
+from packaging.version import InvalidVersion, Version
 
 from tests.independent_signatures import require
 
@@ -17,6 +22,7 @@ DEVICE = r"(?i:con|prn|aux|nul|conin\$|conout\$|com[1-9]|lpt[1-9]) *(?:\.[^/]*)?
 PART = rf"(?!{DEVICE})[^\0-\x1f\x7f-\U0010FFFF<>:\"|?*\\/]+(?<![. ])"
 PATH = rf"(?=.{{1,1024}}\Z){PART}(?:/{PART})*"
 TEXT = r"[^\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*"
+PROJECT = "[a-z0-9]+(-[a-z0-9]+)*"
 WORD, NAME, DIGEST = "[A-Za-z0-9_]+", "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", "[0-9a-f]{64}"
 WHEEL_NAME = rf"(?=(?:[^-]*-){{4,5}}[^-]*\Z){PART}(?<=\.whl)"
 URL = rf"(?={TEXT}\Z)(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?"
@@ -34,17 +40,18 @@ def of(schema: Json, keys: str) -> dict[str, Json]:
     return dict.fromkeys(keys.split(), schema)
 
 
+PLATFORM = "(manylinux|musllinux|macosx)_[0-9]+_[0-9]+_[a-z0-9_]+|win32|win_(amd64|arm64)"
 MARKERS = of((TEXT, None), "implementation_name implementation_version os_name platform_machine platform_python_implementation")
 MARKERS |= of((TEXT, None), "platform_release platform_system platform_version python_full_version python_version sys_platform")
 FILE = of(PATH, "path") | of(int, "size") | of(DIGEST, "sha256")
 ORIGIN = of("index", "kind") | of(URL, "url") | of((is_time, None), "uploaded")
 FRAME = of(int, "size tar_size") | of([is_entry], "entries") | of([DIGEST], "chunks")
 TARGET = of(f"{WORD}-{WORD}", "name") | of(WORD, "interpreter abi") | of([WORD], "platforms") | of(WHEEL_NAME, "pip")
-TARGET |= of((WHEEL_NAME, None), "decoder") | of(MARKERS, "markers")
+TARGET |= of((WHEEL_NAME, None), "decoder") | of([of(PROJECT, "project requires")], "overridden") | of(MARKERS, "markers")
 PREDICATE = r"https://docs\.pypi\.org/attestations/publish/v1|https://slsa\.dev/provenance/v1"
 ATTESTED = of(rf"(?={TEXT}\Z)[^\s/]+(/[^\s/]*)+", "publisher") | of([PREDICATE], "predicates")
 DECODER = of(WHEEL_NAME, "filename") | of(int, "size") | of(DIGEST, "sha256") | of(ORIGIN, "origin") | of((ATTESTED, None), "attested")
-WHEEL = DECODER | of("[a-z0-9]+(-[a-z0-9]+)*", "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "version")
+WHEEL = DECODER | of(PROJECT, "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "version")
 WHEEL |= of([TEXT], "targets notable") | of(bool, "bootstrap")
 POLICY = of((NAME, None), "channel") | of((int, None), "sequence") | of([NAME], "audience") | of((is_time, None), "not_after")
 EXCUSE = of(WHEEL_NAME, "filename") | of(rf"(?=.*\S){TEXT}", "reason") | of([TEXT], "problems")
@@ -52,7 +59,12 @@ TRANSPORT = of("dense|plain", "mode") | of(TEXT, "zstd zlib") | of([FRAME], "fra
 TRANSPORT |= of((of(int, "size") | of(DIGEST, "sha256"), None), "decoders")
 SOURCE = of(WHEEL_NAME, "filename") | of(int, "size pool_size") | of(DIGEST, "sha256")
 TRANSPORT |= of((of(PART, "name version") | of(DIGEST, "digest") | of([WHEEL_NAME], "taken") | of([SOURCE], "pool"), None), "base")
-MANIFEST = of("wheelhouse-bundle", "format") | of(int, "version") | of(of(PART, "name version"), "bundle") | of((is_time, None), "as_of")
+MANIFEST = (
+    of("wheelhouse-bundle", "format")
+    | of(int, "version")
+    | of(of(PART, "name version") | of("application|catalogue", "kind"), "bundle")
+    | of((is_time, None), "as_of")
+)
 MANIFEST |= (
     of(POLICY, "policy") | of([TARGET], "targets") | of([DECODER], "decoders") | of([WHEEL], "distributions") | of([EXCUSE], "excused")
 )
@@ -102,15 +114,24 @@ def check_references(manifest: dict[str, Json]) -> None:
         check_order(wheel["filename"], wheel["targets"])
         require(set(wheel["targets"]) <= set(names["targets"]) and (wheel["targets"] or wheel["bootstrap"]), "a wheel is for nobody")
         require(re.sub("[-_.]+", "-", wheel["filename"].split("-")[0]).lower() == wheel["project"], "a wheel is of another project")
+        require(version_of(wheel["filename"].split("-")[1]) == version_of(wheel["version"]), "a wheel is of another version")
     for target in manifest["targets"]:
         require(projects.get(target["pip"]) == "pip" and len(set(target["platforms"])) == len(target["platforms"]) > 0, "pip, or platforms")
-    locks = [f"targets/{name}/{lock}" for name in names["targets"] for lock in ("pylock.toml", "requirements.txt")]
+        unmet = [(each["project"], each["requires"]) for each in target["overridden"]]
+        require(unmet == sorted(set(unmet)), "what is overridden is not sorted, or there twice")
+        python, platform = target["name"].split("-")
+        named = platform in target["platforms"][:1] or not re.fullmatch(PLATFORM, platform)
+        require(python in (target["interpreter"], target["abi"]) and named, "a target has the name of another")
+    kept = {"application": ("pylock.toml", "requirements.txt"), "catalogue": ()}[manifest["bundle"]["kind"]]
+    locks = [f"targets/{name}/{lock}" for name in names["targets"] for lock in kept]
     attested = {
         f"attestations/{wheel['filename']}.json": wheel
         for wheel in (*manifest["distributions"], *manifest["decoders"])
         if wheel["attested"]
     }
-    require(locks and names["files"] == sorted(["README.txt", *locks, *attested]), "the other files are not those that there must be")
+    require(
+        names["targets"] and names["files"] == sorted(["README.txt", *locks, *attested]), "the other files are not those that there must be"
+    )
     require(all(file["size"] <= 1 << 20 for file in manifest["files"] if file["path"] in attested), "an attestation is too long")
     for wheel in attested.values():
         predicates = wheel["attested"]["predicates"]
@@ -123,6 +144,14 @@ def check_references(manifest: dict[str, Json]) -> None:
     require(set(names["excused"]) <= projects.keys() and all(each["problems"] for each in manifest["excused"]), "an excuse for nothing")
     channel, sequence, audience = map(manifest["policy"].get, ("channel", "sequence", "audience"))
     require(audience == sorted(set(audience)) and (sequence is None or channel is not None), "an audience not sorted, or no channel")
+
+
+def version_of(text: str) -> Version | str:
+    """Which version a text means, if it is one."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return text
 
 
 def base_of(manifest: dict[str, Json]) -> dict[str, Json]:
@@ -159,3 +188,72 @@ def parse_manifest(data: bytes) -> dict[str, Json]:
     check_references(manifest)
     check_base(manifest)
     return manifest
+
+
+# What the payload tells once more.
+
+
+def check_retold(manifest: dict[str, Json], directory: Path) -> None:
+    """That README.txt, the locks and the attestations say what the manifest says."""
+    lines = (directory / "README.txt").read_bytes().decode("ascii").split("\n")
+    require(
+        all(line.isprintable() for line in lines) and lines[0] == " ".join(map(manifest["bundle"].get, ("name", "version"))), "README.txt"
+    )
+    targets = sorted(line.strip(" ") for line in lines if re.fullmatch(f" *{WORD}-{WORD} *", line))
+    require(targets == [target["name"] for target in manifest["targets"]], "README.txt lists other targets")
+    for target in manifest["targets"]:
+        wheels = [wheel for wheel in manifest["distributions"] if target["name"] in wheel["targets"]]
+        wheels.sort(key=lambda wheel: (wheel["project"], wheel["version"], wheel["filename"]))
+        for name, text in (("pylock.toml", pylock(target, wheels)), ("requirements.txt", "".join(map(requirement, wheels)))):
+            path = directory / "targets" / target["name"] / name
+            require(not path.exists() or path.read_bytes() == text.encode(), "a lock says something else")
+    for wheel in (*manifest["distributions"], *manifest["decoders"]):
+        if wheel["attested"]:
+            check_attested(json.loads((directory / f"attestations/{wheel['filename']}.json").read_text("utf-8")), wheel)
+
+
+def requirement(wheel: Json) -> str:
+    return f"{wheel['project']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n"
+
+
+def pylock(target: Json, wheels: list[Json]) -> str:
+    document: Json = {"lock-version": "1.0", "requires-python": f"=={target['markers']['python_version']}.*", "created-by": "wheelhouse"}
+    if target["markers"]["python_version"] is None:
+        del document["requires-python"]
+    document["packages"] = [
+        {
+            "name": wheel["project"],
+            "version": wheel["version"],
+            "wheels": [
+                {
+                    "name": wheel["filename"],
+                    "path": f"../../wheels/{wheel['filename']}",
+                    "size": wheel["size"],
+                    "hashes": {"sha256": wheel["sha256"]},
+                }
+            ],
+        }
+        for wheel in wheels
+    ]
+    return tomli_w.dumps(document)
+
+
+NAMES_OF_PUBLISHERS = {
+    "GitHub": "github.com/{repository}/.github/workflows/{workflow}",
+    "GitLab": "gitlab.com/{repository}//{workflow_filepath}",
+    "Google": "accounts.google.com/{email}",
+    "CircleCI": "circleci.com/{project_id}/{pipeline_definition_id}",
+}
+
+
+def check_attested(document: Json, wheel: Json) -> None:
+    """That what was attested is what the manifest says; whether it is true is no question for a reader."""
+    predicates = set()
+    for each in document["attestation_bundles"]:
+        name = NAMES_OF_PUBLISHERS.get(each["publisher"]["kind"], "").format(**each["publisher"])
+        require(name == wheel["attested"]["publisher"], "an attestation is by another publisher")
+        for attestation in each["attestations"]:
+            statement = json.loads(base64.b64decode(attestation["envelope"]["statement"]))
+            require([of["digest"]["sha256"] for of in statement["subject"]] == [wheel["sha256"]], "an attestation is of another file")
+            predicates.add(statement["predicateType"])
+    require(sorted(predicates) == wheel["attested"]["predicates"], "something else is attested")

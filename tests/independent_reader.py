@@ -9,11 +9,9 @@ of a host; the base of a delta must lie in a directory of wheels.
     python3 -m tests.independent_reader BUNDLE ALLOWED_SIGNERS [NEW DIRECTORY [DIRECTORY WITH THE BASE'S WHEELS]]
 """
 
-import base64
 import hashlib
 import io
 import itertools
-import json
 import lzma
 import shutil
 import struct
@@ -28,7 +26,7 @@ from typing import IO
 
 import zstandard
 
-from tests.independent_manifest import Json, base_of, check_order, parse_manifest
+from tests.independent_manifest import Json, base_of, check_order, check_retold, parse_manifest
 from tests.independent_signatures import Refused, require, signed_by_trusted, trusted_keys
 
 MIB, CHUNK = 1 << 20, 4 << 20
@@ -300,30 +298,7 @@ def check_contents(manifest: dict[str, Json], directory: Path) -> None:
         check_file(directory / "wheels" / wheel["filename"], wheel)
     for other in manifest["files"]:
         check_file(directory / other["path"], other)
-    for wheel in (*manifest["distributions"], *manifest["decoders"]):
-        if wheel["attested"]:
-            check_attested(json.loads((directory / f"attestations/{wheel['filename']}.json").read_text("utf-8")), wheel)
-
-
-NAMES_OF_PUBLISHERS = {
-    "GitHub": "github.com/{repository}/.github/workflows/{workflow}",
-    "GitLab": "gitlab.com/{repository}//{workflow_filepath}",
-    "Google": "accounts.google.com/{email}",
-    "CircleCI": "circleci.com/{project_id}/{pipeline_definition_id}",
-}
-
-
-def check_attested(document: Json, wheel: Json) -> None:
-    """That what was attested is what the manifest says; whether it is true is no question for a reader."""
-    predicates = set()
-    for each in document["attestation_bundles"]:
-        name = NAMES_OF_PUBLISHERS.get(each["publisher"]["kind"], "").format(**each["publisher"])
-        require(name == wheel["attested"]["publisher"], "an attestation is by another publisher")
-        for attestation in each["attestations"]:
-            statement = json.loads(base64.b64decode(attestation["envelope"]["statement"]))
-            require([of["digest"]["sha256"] for of in statement["subject"]] == [wheel["sha256"]], "an attestation is of another file")
-            predicates.add(statement["predicateType"])
-    require(sorted(predicates) == wheel["attested"]["predicates"], "something else is attested")
+    check_retold(manifest, directory)
 
 
 def check_decoders(manifest: dict[str, Json], archive: bytes) -> None:

@@ -314,7 +314,7 @@ def with_decoders(made: Draft, tar: bytes, archive: bytes) -> Draft:
     wheel = "backports_zstd-1.0-cp312-cp312-manylinux_2_17_x86_64.whl"
     origin = document["distributions"][0]["origin"]
     document["targets"][0]["decoder"] = wheel
-    document["decoders"] = [{"filename": wheel, **bundles.size_and_digest(b"a wheel"), "origin": origin}]
+    document["decoders"] = [{"filename": wheel, **bundles.size_and_digest(b"a wheel"), "origin": origin, "attested": None}]
     document["transport"]["decoders"] = bundles.size_and_digest(archive)
     document["control"] = sorted([*document["control"], *bundles.file_list({"decoders.tar": tar})], key=lambda file: str(file["path"]))
     return replace(made, document=document, control={**made.control, "decoders.tar.xz": archive})

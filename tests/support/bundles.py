@@ -121,8 +121,8 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
     files = {"demo/__init__.py": b"answer = 42\n", "demo/bulk.bin": random.Random(0).randbytes(bulk)}
     paths = [make_wheel(directory, "demo", "1.0", files=files), make_wheel(directory, "pip", "26.3")]
     wheels = {path.name: path.read_bytes() for path in paths}
-    others = {"README.txt": b"How to use this file.\n"}
-    others |= {f"targets/{TARGET}/{name}": f"# {name}\n".encode() for name in ("pylock.toml", "requirements.txt")}
+    distributions = [distribution(name, data) for name, data in sorted(wheels.items())]
+    others = told_again([target(TARGET)], distributions)
     carried = plain_entries(wheels) if mode == "plain" else dense_entries(wheels)
     frames, payload = pack([list(others.items()), list(carried.items())])
     control = {"__main__.py": b"print('hello')\n", "wheelhouse_runtime/__init__.py": b"", "wheelhouse_runtime/a.py": b"A = 1\n"}
@@ -134,7 +134,7 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "policy": {"channel": None, "sequence": None, "audience": [], "not_after": None},
         "targets": [target(TARGET)],
         "decoders": [],
-        "distributions": [distribution(name, data) for name, data in sorted(wheels.items())],
+        "distributions": distributions,
         "excused": [],
         "files": file_list(others),
         "control": file_list(control),
@@ -186,7 +186,7 @@ def distribution(filename: str, data: bytes) -> Document:
     uploaded = "2026-11-15T21:30:30Z"
     return {
         "filename": filename,
-        "project": project,
+        "project": project.replace("_", "-"),
         "version": version,
         **size_and_digest(data),
         "origin": {"kind": "index", "url": f"https://files.example.org/{filename}", "uploaded": uploaded},
@@ -195,6 +195,28 @@ def distribution(filename: str, data: bytes) -> Document:
         "notable": notable_members(io.BytesIO(data), project),
         "attested": None,
     }
+
+
+def told_again(targets: Sequence[Document], distributions: Sequence[Document]) -> Members:
+    """README.txt and the locks, which say what the manifest says."""
+    names = [target["name"] for target in targets]
+    files = {"README.txt": "\n".join([f"{NAME} {VERSION}", "", *names, ""])}
+    for served in targets:
+        wheels = sorted((each for each in distributions if served["name"] in each["targets"]), key=lambda each: each["filename"])
+        files[f"targets/{served['name']}/pylock.toml"] = pylock(served["markers"]["python_version"], wheels)
+        lines = (f"{wheel['project']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n" for wheel in wheels)
+        files[f"targets/{served['name']}/requirements.txt"] = "".join(lines)
+    return {path: text.encode() for path, text in files.items()}
+
+
+def pylock(python: str, wheels: Sequence[Document]) -> str:
+    """The one text that a lock has."""
+    text = f'lock-version = "1.0"\nrequires-python = "=={python}.*"\ncreated-by = "wheelhouse"\n' + ("" if wheels else "packages = []\n")
+    for wheel in wheels:
+        name, version, filename = wheel["project"], wheel["version"], wheel["filename"]
+        text += f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\n\n[[packages.wheels]]\nname = "{filename}"\n'
+        text += f'path = "../../wheels/{filename}"\nsize = {wheel["size"]}\n\n[packages.wheels.hashes]\nsha256 = "{wheel["sha256"]}"\n'
+    return text
 
 
 def file_list(members: Mapping[str, bytes]) -> list[Document]:

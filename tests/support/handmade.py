@@ -5,18 +5,17 @@ Made with the second writer of :mod:`tests.support.bundles`, so that the far sid
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import struct
 import subprocess
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.bundles import Document, Draft, distribution, draft, file_list, pack, target
+from tests.support.bundles import Document, Draft, distribution, draft, file_list, pack, target, told_again
 from wheelhouse_builder import runtime
 from wheelhouse_builder.runtime.host import Floor, Host
 from wheelhouse_builder.runtime.layout import pool_entry, skeleton_entry, wheel_entry
@@ -45,34 +44,38 @@ def host_of(python: Path | str) -> Host:
     return Host(interpreter, abi, Floor(kind, tuple(version), machine), markers, executable)
 
 
-def requirements(wheels: Iterable[Path]) -> bytes:
-    """The hashed requirements.txt that asks for ``wheels``."""
-    lines = []
-    for wheel in wheels:
-        project, version = wheel.name.split("-")[:2]
-        lines.append(f"{project}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
-    return "".join(lines).encode()
-
-
-def bundle_for(host: Host, wheels: Sequence[Path], pip: Path, *, mode: str = "plain", wrong: Mapping[str, bytes] | None = None) -> Draft:
+def bundle_for(
+    host: Host,
+    wheels: Sequence[Path],
+    pip: Path,
+    *,
+    mode: str = "plain",
+    wrong: Mapping[str, bytes] | None = None,
+    retold: Mapping[str, bytes] | None = None,
+    attested: Mapping[str, tuple[Document, bytes]] | None = None,
+) -> Draft:
     """A bundle that installs ``wheels`` on ``host`` by means of the wheel ``pip``.
+
+    ``retold`` replaces other files of the payload, by path, and the manifest has the digests of these. ``attested``: by file name of the
+    wheel, what the manifest says of its attestations, and the document itself.
 
     ``wrong`` replaces entries of the payload, by path, behind the manifest's back: what it says of wheels and files stays.
     """
     served = target_of(host, pip.name)
     contents = {path.name: path.read_bytes() for path in [*wheels, pip]}
-    others = {"README.txt": b"How to use this file.\n"}
-    others[f"targets/{served['name']}/pylock.toml"] = b"# a lock\n"
-    others[f"targets/{served['name']}/requirements.txt"] = requirements(wheels)
-    carried = [(wheel_entry(name), data) for name, data in sorted(contents.items())] if mode == "plain" else dense(contents)
-    entries = [[(path, (wrong or {}).get(path, data)) for path, data in group] for group in (list(others.items()), carried)]
-    documents, payload = pack(entries)
-    control = {"__main__.py": (RUNTIME / "bundle_main.py").read_bytes()}
-    control |= {f"wheelhouse_runtime/{path.name}": path.read_bytes() for path in sorted(RUNTIME.glob("*.py"))}
     distributions = [distribution(name, data) for name, data in sorted(contents.items())]
+    documents: dict[str, bytes] = {}
     for each in distributions:
         each["bootstrap"] = each["filename"] == pip.name
         each["targets"] = [] if each["bootstrap"] else [served["name"]]
+        each["attested"], document = (attested or {}).get(each["filename"], (None, b""))
+        documents |= {f"attestations/{each['filename']}.json": document} if each["attested"] else {}
+    others = {**documents, **told_again([served], distributions), **(retold or {})}
+    carried = [(wheel_entry(name), data) for name, data in sorted(contents.items())] if mode == "plain" else dense(contents)
+    entries = [[(path, (wrong or {}).get(path, data)) for path, data in group] for group in (list(others.items()), carried)]
+    framed, payload = pack(entries)
+    control = {"__main__.py": (RUNTIME / "bundle_main.py").read_bytes()}
+    control |= {f"wheelhouse_runtime/{path.name}": path.read_bytes() for path in sorted(RUNTIME.glob("*.py"))}
     with TemporaryDirectory() as scratch:
         document = draft(Path(scratch), mode=mode).document
     document |= {
@@ -82,7 +85,7 @@ def bundle_for(host: Host, wheels: Sequence[Path], pip: Path, *, mode: str = "pl
         "files": file_list(others),
         "control": file_list(control),
     }
-    document["transport"] |= {"zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": documents}
+    document["transport"] |= {"zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": framed}
     return Draft(document=document, control=control, payload=payload)
 
 

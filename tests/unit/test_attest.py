@@ -91,7 +91,7 @@ def test_what_is_required_and_not_offered_is_refused(shelf: Path, notary: Notary
     assert len(caught.value.problems) == 1
 
 
-@pytest.mark.parametrize("name", {**MALFORMED, **FORGED})
+@pytest.mark.parametrize("name", [*MALFORMED, *FORGED])
 def test_an_attestation_that_does_not_hold_refuses_the_wheel(shelf: Path, notary: Notary, name: str) -> None:
     with (
         LocalIndex(shelf, provenance={attested.FILENAME: {**MALFORMED, **FORGED}[name]}) as index,
@@ -142,11 +142,11 @@ def test_an_index_that_fails_is_not_one_that_offers_nothing(shelf: Path, notary:
             attest_all(index, notary, everybody(OFFERED))
 
 
-def test_a_file_of_this_host_is_no_attestation(shelf: Path, notary: Notary, tmp_path: Path) -> None:
+def test_a_file_of_this_host_is_no_attestation(shelf: Path, notary: Notary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(attested.DOCUMENT)
     with LocalIndex(shelf, provenance={attested.FILENAME: b""}) as index:
-        index.provenance_url = lambda _: secret.as_uri()  # type: ignore[method-assign]
+        monkeypatch.setattr(index, "provenance_url", lambda _: secret.as_uri())
         with pytest.raises(DistributionError, match="which no index has"):
             attest_all(index, notary, everybody(OFFERED))
 

@@ -29,7 +29,9 @@ def routed(client: Client, indexes: Sequence[Index], exclude_newer: str | None) 
 
 def places_of(indexes: Sequence[Index]) -> list[Place]:
     """The spec's indexes as places, in their order."""
-    return [Place(url=index.url, folder=index.folder, projects=index.projects, login=index.password_variable is not None) for index in indexes]
+    return [
+        Place(url=index.url, folder=index.folder, projects=index.projects, login=index.password_variable is not None) for index in indexes
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

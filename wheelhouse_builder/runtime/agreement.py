@@ -1,21 +1,60 @@
-"""Whether what the payload tells once more is what the manifest says: what was attested of each distribution.
+"""Whether what the payload tells once more is what the manifest says: locks, README and what was attested of a distribution.
 
-A digest binds these files to the manifest, and does not keep whoever packs from letting one say this and the other that: people read one
-of them, and machines the other.
+A digest binds these files to the manifest, and does not keep whoever packs from letting one say this and the other that: people read the
+one, and machines the other.
 """
 
+import re
 from typing import List, Optional
 
 from .attested import Attested, read_attestations
-from .layout import attestations_entry
-from .manifest import Manifest
+from .layout import README, attestations_entry, lock_entry
+from .locks import LockedFile, lock_text
+from .manifest import Manifest, ManifestTarget
+
+_TARGET_LINE = re.compile(r"^ *([A-Za-z0-9_]+-[A-Za-z0-9_]+) *$", re.MULTILINE)
+_PLAIN = re.compile(r"[\x20-\x7e\n]*")
 
 
 def disagreements(manifest: Manifest, path: str, data: bytes) -> List[str]:
-    """In which way the payload's file ``path`` contradicts the manifest: clauses; none for files that tell nothing again."""
+    """In which way the payload's file ``path`` contradicts the manifest: clauses."""
+    if path == README:
+        return _readme_problems(manifest, data)
     told = {attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.distributions}
     told.update({attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.decoders})
-    return _attestation_problems(data, *told[path]) if path in told else []
+    if path in told:
+        return _attestation_problems(data, *told[path])
+    return (
+        []
+        if data == lock_of(manifest, path).encode("ascii")
+        else ["it does not name what the manifest has for its target, or does so otherwise"]
+    )
+
+
+def lock_of(manifest: Manifest, path: str) -> str:
+    """What the lock at ``path`` has to say."""
+    places = {lock_entry(target.name, name): (target, name) for target in manifest.targets for name in manifest.lock_files}
+    target, name = places[path]
+    return lock_text(name, target.markers["python_version"], _files(manifest, target))
+
+
+def _files(manifest: Manifest, target: ManifestTarget) -> List[LockedFile]:
+    wheels = [each for each in manifest.distributions if target.name in each.targets]
+    return [LockedFile(each.project, each.version, each.filename, each.size, each.sha256) for each in wheels]
+
+
+def _readme_problems(manifest: Manifest, data: bytes) -> List[str]:
+    """Its first line and its list of targets; and it is text that a terminal takes for nothing else."""
+    text = data.decode("latin-1")
+    if not _PLAIN.fullmatch(text):
+        return ["it holds characters that are no plain text"]
+    problems = []
+    title = "{} {}".format(manifest.name, manifest.version)
+    if text.split("\n")[0] != title:
+        problems.append("its first line is not {!r}".format(title))
+    if sorted(_TARGET_LINE.findall(text)) != [target.name for target in manifest.targets]:
+        problems.append("it does not list the targets that the manifest has")
+    return problems
 
 
 def _attestation_problems(data: bytes, sha256: str, attested: Optional[Attested]) -> List[str]:
@@ -23,6 +62,6 @@ def _attestation_problems(data: bytes, sha256: str, attested: Optional[Attested]
         found = read_attestations(data, sha256)
     except ValueError as error:
         return [str(error)]
-    return (
-        [] if found == attested else ["it is by {} ({}), and not as the manifest says".format(found.publisher, ", ".join(found.predicates))]
-    )
+    if found == attested:
+        return []
+    return ["it is by {} ({}), and the manifest says otherwise".format(found.publisher, ", ".join(found.predicates))]

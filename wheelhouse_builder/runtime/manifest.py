@@ -36,6 +36,7 @@ from .layout import (
     tar_entry_size,
     wheel_entry,
 )
+from .versions import same_version
 
 MARKERS = (
     "implementation_name", "implementation_version", "os_name", "platform_machine", "platform_python_implementation", "platform_release",
@@ -43,7 +44,6 @@ MARKERS = (
 )  # fmt: skip
 """The keys of PEP 508's marker environment, sorted; ``extra`` is no property of a host."""
 DENSE, PLAIN = "dense", "plain"
-
 APPLICATION, CATALOGUE = "application", "catalogue"
 
 
@@ -54,6 +54,7 @@ class Overridden(NamedTuple):
     """Whose requirement it is."""
     requires: str
     """The project that is there in another release than it asks for, or not at all."""
+
 
 class ManifestTarget(NamedTuple):
     """One Python on one platform that the bundle serves."""
@@ -69,9 +70,9 @@ class ManifestTarget(NamedTuple):
     """File name of the distribution that installs the others."""
     decoder: Optional[str]
     """File name of the wheel whose zstd decoder is carried, or None: this Python has zstd in its library."""
-
     overridden: Tuple[Overridden, ...]
     """Requirements that the set does not meet, because the packer overrode them; all others are met."""
+
 
 class Origin(NamedTuple):
     """Where a distribution came from."""
@@ -195,9 +196,9 @@ class ManifestBase(NamedTuple):
 class Manifest(NamedTuple):
     """What a bundle holds. Made by :func:`parse_manifest` alone."""
 
-    name: str
     kind: str
     """:data:`APPLICATION`: what a target has is installed together. :data:`CATALOGUE`: each of it alone, with what it requires."""
+    name: str
     version: str
     as_of: Optional[str]
     policy: ManifestPolicy
@@ -225,11 +226,11 @@ class Manifest(NamedTuple):
         return root_directory(self.name, self.version)
 
     @property
-    @property
     def lock_files(self) -> Tuple[str, ...]:
         """The names of the locks that each target has."""
         return LOCK_FILES if self.kind == APPLICATION else ()
 
+    @property
     def payload_size(self) -> int:
         """Bytes of the payload as it stands in the file."""
         return sum(frame.size for frame in self.frames)
@@ -271,8 +272,8 @@ def parse_manifest(data: bytes) -> Manifest:
     bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
     transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "base", "frames"))
     manifest = Manifest(
-        name=_part(bundle["name"], "bundle.name"),
         kind=_choice((APPLICATION, CATALOGUE), bundle["kind"], "bundle.kind"),
+        name=_part(bundle["name"], "bundle.name"),
         version=_part(bundle["version"], "bundle.version"),
         as_of=_optional(_time, document["as_of"], "as_of"),
         policy=_policy(document["policy"], "policy"),
@@ -391,16 +392,16 @@ def _target(value: Any, where: str) -> ManifestTarget:
         markers=_markers(value["markers"], where + ".markers"),
         pip=_wheel_name(value["pip"], where + ".pip"),
         decoder=_optional(_wheel_name, value["decoder"], where + ".decoder"),
-    )
         overridden=_list(_overridden, value["overridden"], where + ".overridden"),
+    )
 
 
-def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
 def _overridden(value: Any, where: str) -> Overridden:
     _keys(value, where, Overridden._fields)
     return Overridden(*(_match(_PROJECT, "a normalized project name", value[key], where + "." + key) for key in Overridden._fields))
 
 
+def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
     _keys(value, where, MARKERS)
     return {key: _optional(_text, value[key], "{}.{}".format(where, key)) for key in MARKERS}
 
@@ -524,6 +525,7 @@ def _entry(value: Any, where: str) -> Entry:
 
 
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_]+-[A-Za-z0-9_]+")
+_PLATFORM = re.compile(r"(?:manylinux|musllinux|macosx)_[0-9]+_[0-9]+_[a-z0-9_]+|win32|win_(?:amd64|arm64)")
 _TAG = re.compile(r"[A-Za-z0-9_]+")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -709,10 +711,18 @@ def _check_targets(manifest: Manifest) -> None:
             raise _refused(where + ".pip", "{!r} is no distribution of pip within".format(target.pip))
         if target.decoder is not None and target.decoder not in decoders:
             raise _refused(where + ".decoder", "{} is no decoder within".format(ascii(target.decoder)))
-        if not target.platforms or len(set(target.platforms)) != len(target.platforms):
-            raise _refused(where + ".platforms", "it is empty, or has a platform twice")
         if list(target.overridden) != sorted(set(target.overridden)):
             raise _refused(where + ".overridden", "it is not sorted, or names something twice")
+        if not target.platforms or len(set(target.platforms)) != len(target.platforms):
+            raise _refused(where + ".platforms", "it is empty, or has a platform twice")
+        if not _is_name_of(target):
+            raise _refused(where + ".name", "{!r} is the name of another target".format(target.name))
+
+
+def _is_name_of(target: ManifestTarget) -> bool:
+    """Whether a target's name says nothing else than its tags; hosts that were probed are called as their people call them."""
+    python, platform = target.name.split("-")
+    return python in (target.interpreter, target.abi) and (target.platforms[:1] == (platform,) or not _PLATFORM.fullmatch(platform))
 
 
 def _check_decoders(manifest: Manifest) -> None:
@@ -738,6 +748,8 @@ def _check_distributions(manifest: Manifest) -> None:
             raise _refused(where + ".targets", "no target needs it")
         if re.sub(r"[-_.]+", "-", each.filename.split("-")[0]).lower() != each.project:
             raise _refused(where + ".project", "{!r} is not the project of {!r}".format(each.project, each.filename))
+        if not same_version(each.version, each.filename.split("-")[1]):
+            raise _refused(where + ".version", "{!r} is not the version of {!r}".format(each.version, each.filename))
 
 
 def _check_files(manifest: Manifest) -> None:

@@ -5,14 +5,12 @@ are stored, in their order, with their names, times and permissions: so each hos
 """
 
 import io
-import re
 import struct
 import zipfile
 import zlib
-from typing import BinaryIO, Iterable, Iterator, List, Tuple
+from typing import BinaryIO, Iterable, Iterator, List
 
 from .errors import BundleRefused
-from .manifest import ManifestDistribution
 from .skeleton import VERBATIM, Member, Read, Skeleton
 
 _UNIX = 3
@@ -36,16 +34,6 @@ def rewrite(skeleton: Skeleton, read: Read, out: BinaryIO) -> None:
 def size_of(skeleton: Skeleton) -> int:
     """About how many bytes :func:`rewrite` needs on the disk."""
     return sum(member.length for member in skeleton.members) * 2 + sum(map(len, skeleton.literals))
-
-
-def with_digests(lock: str, changed: Iterable[Tuple[ManifestDistribution, ManifestDistribution]]) -> str:
-    """The text of a lock, in which size and digest of each wheel are the new ones."""
-    for old, new in changed:
-        lock = re.sub(
-            r"(\bsize = )%d\b((?:(?!\bsize = ).)*?)(?=%s)" % (old.size, old.sha256), r"\g<1>%d\2" % new.size, lock, flags=re.DOTALL
-        )
-        lock = lock.replace(old.sha256, new.sha256)
-    return lock
 
 
 def _entries(skeleton: Skeleton) -> List[zipfile.ZipInfo]:

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from . import zstd_wheel
-from .agreement import disagreements
+from .agreement import disagreements, lock_of
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
@@ -34,7 +34,7 @@ from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, Manif
 from .notable import notable_members
 from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
-from .rewrite import rewrite, size_of, with_digests
+from .rewrite import rewrite, size_of
 from .skeleton import decode, rebuild
 from .staging import destination, publish, require_space, staging, sync_tree
 from .wheel import wheel_problems
@@ -329,14 +329,13 @@ class _Extraction:
 
     def _correct_locks(self) -> None:
         """Write the digests of the wheels that are there into the locks, where they are not the signed ones."""
-        changed = [(each, self._rewritten[each.filename]) for each in self.distributions if each.filename in self._rewritten]
-        for path in self._files if changed else ():
-            if not path.startswith(TARGETS):
-                continue
-            with open(self._in_tree(path), encoding="utf-8", newline="") as file:
-                text = with_digests(file.read(), changed)
-            with open(self._in_tree(path), "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+        if not self._rewritten:
+            return
+        there = self._manifest._replace(distributions=self.result().distributions)
+        for path in self._files:
+            if path.startswith(TARGETS):
+                with open(self._in_tree(path), "w", encoding="ascii", newline="") as file:
+                    file.write(lock_of(there, path))
 
     def _digest_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
         if _measure(path, self._between) == (distribution.size, distribution.sha256):

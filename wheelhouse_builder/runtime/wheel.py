@@ -23,10 +23,11 @@ import re
 import tempfile
 import unicodedata
 from email.message import Message
-from typing import BinaryIO, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set, Tuple
+from typing import BinaryIO, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Set
 
 from . import native
 from .layout import path_problem
+from .versions import same_version
 from .ziparchive import Member, ZipArchive, ZipRefused, member_problems, quoted, zip_problems
 
 __all__ = ["wheel_problems", "zip_problems"]
@@ -49,14 +50,6 @@ _FILENAME = re.compile(
     r"-(?P<python>[a-z0-9_.]+)-(?P<abi>[a-z0-9_.]+)-(?P<platform>[a-z0-9_.]+)\.whl",
     re.IGNORECASE | re.ASCII,
 )
-_VERSION = re.compile(
-    r"v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)"
-    r"(?:[-_.]?(?P<pre>alpha|a|beta|b|preview|pre|c|rc)[-_.]?(?P<pre_n>\d*))?"
-    r"(?:-(?P<post_implicit>\d+)|[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post_n>\d*))?"
-    r"(?:[-_.]?(?P<dev>dev)[-_.]?(?P<dev_n>\d*))?(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?",
-    re.ASCII,
-)
-_PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _PURE_ASCII = re.compile(r"[\x00-\x7f]*")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -83,13 +76,16 @@ class _Entry(NamedTuple):
 
 def wheel_problems(file: BinaryIO, filename: str) -> List[str]:
     """All that is wrong with the wheel in the seekable ``file``, sentence by sentence; empty: it is good."""
-    name = parse_wheel_filename(filename)
-    if name is None:
-        return ["the file name is not that of a wheel"]
     try:
-        return _Check(ZipArchive(file), name).problems
+        return archive_problems(ZipArchive(file), filename)
     except ZipRefused as error:
         return [str(error)]
+
+
+def archive_problems(archive: ZipArchive, filename: str) -> List[str]:
+    """The same of a wheel that was opened already."""
+    name = parse_wheel_filename(filename)
+    return ["the file name is not that of a wheel"] if name is None else _Check(archive, name).problems
 
 
 def parse_wheel_filename(filename: str) -> Optional[WheelName]:
@@ -388,26 +384,3 @@ def _expanded(tag: str) -> FrozenSet[str]:
 
 def _listed(tags: FrozenSet[str]) -> str:
     return " ".join(quoted(tag)[1:-1] for tag in sorted(tags)) or "none"
-
-
-def same_version(one: str, other: str) -> bool:
-    """Whether two spellings mean the same version (PEP 440)."""
-    return one == other or _version_key(one) == _version_key(other)
-
-
-def _version_key(version: str) -> Tuple[str, ...]:
-    match = _VERSION.fullmatch(version.strip().lower())
-    if match is None:
-        return ("?", version)
-    part = match.groupdict(default="")
-    release = re.sub(r"(?:\.0+)*$", "", ".".join(str(int(number)) for number in part["release"].split(".")))
-    pre = _PRE.get(part["pre"], part["pre"]) + _number(part["pre"], part["pre_n"])
-    post = "post" + _number("post", part["post_implicit"] or part["post_n"]) if part["post"] or part["post_implicit"] else ""
-    dev = part["dev"] + _number(part["dev"], part["dev_n"])
-    local = ".".join(_number(piece, piece) if piece.isdigit() else piece for piece in re.split(r"[-_.]", part["local"]))
-    return (str(int(part["epoch"] or "0")), release, pre, post, dev, local)
-
-
-def _number(word: str, digits: str) -> str:
-    """A number behind ``word``: left out, it is 0; without a word there is none."""
-    return str(int(digits or "0")) if word else ""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tomli_w
 from packaging.pylock import Pylock
 from packaging.specifiers import SpecifierSet
 
 from tests.support.contents import TARGET, make_contents
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.pack import Contents
-from wheelhouse_builder.pack.locks import lock_files, pylock_text, requirements_text
+from wheelhouse_builder.pack.locks import lock_files, travelling_lock
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_each_target_has_both_locks(contents: Contents) -> None:
 
 
 def test_the_pylock_is_valid_and_holds_paths_and_digests_alone(contents: Contents) -> None:
-    document = tomllib.loads(pylock_text(contents, contents.locks[0]))
+    document = tomllib.loads(travelling_lock(contents, contents.locks[0], "pylock.toml"))
     Pylock.from_dict(document).validate()
     assert [package["name"] for package in document["packages"]] == ["alpha", "zeta-z"]
     (wheel,) = document["packages"][0]["wheels"]
@@ -38,16 +40,24 @@ def test_the_pylock_is_valid_and_holds_paths_and_digests_alone(contents: Content
     }
 
 
-def test_every_patch_level_of_the_targets_python_may_install_and_what_projects_require_is_kept(contents: Contents) -> None:
+def test_every_patch_level_of_the_targets_python_may_install(contents: Contents) -> None:
     lock = contents.locks[0]
     object.__setattr__(lock.pylock, "requires_python", SpecifierSet(">=3.12.18"))
-    object.__setattr__(lock.pylock.packages[0], "requires_python", SpecifierSet(">=3.9"))
-    document = tomllib.loads(pylock_text(contents, lock))
-    assert document["requires-python"] == "==3.12.*"
-    assert {package["name"]: package.get("requires-python") for package in document["packages"]} == {"alpha": None, "zeta-z": ">=3.9"}
+    assert tomllib.loads(travelling_lock(contents, lock, "pylock.toml"))["requires-python"] == "==3.12.*"
+
+
+def test_the_pylock_is_what_a_writer_of_toml_makes(contents: Contents) -> None:
+    text = travelling_lock(contents, contents.locks[0], "pylock.toml")
+    assert tomli_w.dumps(tomllib.loads(text)) == text
+
+
+def test_a_target_that_installs_nothing_has_locks_too(contents: Contents) -> None:
+    lock = replace(contents.locks[0], wheels=())
+    assert tomllib.loads(travelling_lock(contents, lock, "pylock.toml"))["packages"] == []
+    assert travelling_lock(contents, lock, "requirements.txt") == ""
 
 
 def test_requirements_are_sorted_and_hashed(contents: Contents) -> None:
-    lines = requirements_text(contents, contents.locks[0]).splitlines()
+    lines = travelling_lock(contents, contents.locks[0], "requirements.txt").splitlines()
     digests = [wheel.sha256 for filename, wheel in sorted(contents.wheels.items()) if not filename.startswith("pip-")]
     assert lines == [f"alpha==2!1.0rc1 --hash=sha256:{digests[0]}", f"zeta-z==1.0+local.1 --hash=sha256:{digests[1]}"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_every_key_of_the_format_is_a_field(plain: Draft) -> None:
     assert [each.filename for each in manifest.distributions] == [DEMO, PIP]
     assert [each.bootstrap for each in manifest.distributions] == [False, True]
     assert manifest.distributions[0].origin.url == f"https://files.example.org/{DEMO}"
-    assert manifest.frames[0].entries[0] == ("README.txt", 22)
+    assert manifest.frames[0].entries[0] == ("README.txt", len(f"{NAME} {VERSION}\n\n{TARGET}\n"))
     assert manifest.targets[0].markers["platform_release"] is None
     assert manifest.document == plain.document
     assert manifest.payload_size == len(plain.payload)
@@ -361,7 +362,7 @@ def encodings(data: bytes) -> dict[str, bytes]:
         "NaN": data.replace(b'"version":1}', b'"version":NaN}'),
         "infinity": data.replace(b'"version":1}', b'"version":-Infinity}'),
         "huge number": data.replace(b'"version":1}', b'"version":' + b"9" * 1_000_000 + b"}"),
-        "minus zero": data.replace(b'["README.txt",22]', b'["README.txt",-0]'),
+        "minus zero": re.sub(rb'\["README.txt",[0-9]+\]', b'["README.txt",-0]', data),
         "deep lists": b"[" * 200_000,
         "deep objects": b'{"a":' * 200_000,
         "deep lists within": data.replace(b'"as_of":"2026-11-19T12:00:00Z"', b'"as_of":' + b"[" * 100_000 + b"]" * 100_000),
@@ -444,7 +445,7 @@ def test_a_manifest_of_many_distributions_parses_in_time(plain: Draft) -> None:
         wheel, entries = document["distributions"][0], document["transport"]["frames"][1]["entries"]
         for number in range(10_000):
             filename = f"demo-1.{number:05}-py3-none-any.whl"
-            document["distributions"].append({**wheel, "filename": filename})
+            document["distributions"].append({**wheel, "filename": filename, "version": f"1.{number}"})
             entries.append([f"wheels/{filename}", wheel["size"]])
         document["distributions"].sort(key=lambda each: each["filename"])
         document["transport"]["frames"][1]["tar_size"] += 10_000 * (512 + -(-wheel["size"] // 512) * 512)

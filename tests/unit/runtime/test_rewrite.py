@@ -25,8 +25,7 @@ from tests.support.zips import write_zip as write_odd_zip
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Contents, pack
 from wheelhouse_builder.runtime.errors import BundleRefused
-from wheelhouse_builder.runtime.manifest import ManifestDistribution, Origin
-from wheelhouse_builder.runtime.rewrite import rewrite, with_digests
+from wheelhouse_builder.runtime.rewrite import rewrite
 from wheelhouse_builder.runtime.skeleton import STORED, VERBATIM, Member, Skeleton
 
 UNDER_ZLIB_NG = """
@@ -156,12 +155,3 @@ def test_other_content_is_refused(tmp_path: Path, member: Member, pool: bytes, w
 def test_a_directory_that_does_not_name_the_members_is_refused(tmp_path: Path, directory: bytes) -> None:
     with pytest.raises(BundleRefused, match="central directory"):
         told(Skeleton(derived=False, members=(Member(0, 1, STORED),), literals=(b"", directory)), b"x", tmp_path / "out")
-
-
-def test_only_the_size_beside_the_digest_is_replaced() -> None:
-    origin = Origin("index", "https://pypi.org/y-7.whl", None)
-    old = ManifestDistribution("y-7.whl", "y", "7", 7, "a" * 64, origin, (), bootstrap=True, notable=())
-    new = old._replace(size=9, sha256="b" * 64)
-    before = f'{{name = "x-7.whl", size = 7, hashes = {{sha256 = "{"c" * 64}"}}}}\n'
-    lock = '{{name = "y-7.whl", size = {0.size}, hashes = {{sha256 = "{0.sha256}"}}}}'
-    assert with_digests(before + lock.format(old), [(old, new)]) == before + lock.format(new)
