@@ -44,7 +44,7 @@ PLATFORM = "(manylinux|musllinux|macosx)_[0-9]+_[0-9]+_[a-z0-9_]+|win32|win_(amd
 MARKERS = of((TEXT, None), "implementation_name implementation_version os_name platform_machine platform_python_implementation")
 MARKERS |= of((TEXT, None), "platform_release platform_system platform_version python_full_version python_version sys_platform")
 FILE = of(PATH, "path") | of(int, "size") | of(DIGEST, "sha256")
-ORIGIN = of("index", "kind") | of(URL, "url") | of((is_time, None), "uploaded")
+ORIGIN = of("index|built", "kind") | of(URL, "url") | of((is_time, None), "uploaded")
 FRAME = of(int, "size tar_size") | of([is_entry], "entries") | of([DIGEST], "chunks")
 TARGET = of(f"{WORD}-{WORD}", "name") | of(WORD, "interpreter abi") | of([WORD], "platforms") | of(WHEEL_NAME, "pip")
 TARGET |= of((WHEEL_NAME, None), "decoder") | of([of(PROJECT, "project requires")], "overridden") | of(MARKERS, "markers")
@@ -55,6 +55,11 @@ WHEEL = DECODER | of(PROJECT, "project") | of("[A-Za-z0-9][A-Za-z0-9.!+_-]*", "v
 WHEEL |= of([TEXT], "targets notable") | of(bool, "bootstrap")
 POLICY = of((NAME, None), "channel") | of((int, None), "sequence") | of([NAME], "audience") | of((is_time, None), "not_after")
 EXCUSE = of(WHEEL_NAME, "filename") | of(rf"(?=.*\S){TEXT}", "reason") | of([TEXT], "problems")
+MATERIAL = of(PART, "filename") | of(URL, "url") | of(DIGEST, "sha256")
+REPAIR = of(TEXT, "tool") | of(DIGEST, "raw") | of([of(PATH, "member") | of(PART, "library") | of(DIGEST, "sha256")], "grafted")
+BUILT = of(WHEEL_NAME, "filename") | of(MATERIAL, "sdist") | of(of(TEXT, "name") | of(DIGEST, "sha256"), "recipe")
+BUILT |= of(of(TEXT, "name") | of([TEXT], "tools packages"), "toolchain") | of([MATERIAL], "materials")
+BUILT |= of((REPAIR, None), "repair") | of(DIGEST, "log")
 TRANSPORT = of("dense|plain", "mode") | of(TEXT, "zstd zlib") | of([FRAME], "frames")
 TRANSPORT |= of((of(int, "size") | of(DIGEST, "sha256"), None), "decoders")
 SOURCE = of(WHEEL_NAME, "filename") | of(int, "size pool_size") | of(DIGEST, "sha256")
@@ -68,7 +73,7 @@ MANIFEST = (
 MANIFEST |= (
     of(POLICY, "policy") | of([TARGET], "targets") | of([DECODER], "decoders") | of([WHEEL], "distributions") | of([EXCUSE], "excused")
 )
-MANIFEST |= of([FILE], "files control") | of(TRANSPORT, "transport")
+MANIFEST |= of([BUILT], "built") | of([FILE], "files control") | of(TRANSPORT, "transport")
 
 
 def fits(value: Json, schema: Json) -> bool:
@@ -103,6 +108,7 @@ def check_references(manifest: dict[str, Json]) -> None:
         "decoders": "filename",
         "distributions": "filename",
         "excused": "filename",
+        "built": "filename",
         "files": "path",
         "control": "path",
     }
@@ -142,6 +148,14 @@ def check_references(manifest: dict[str, Json]) -> None:
     kinds = r"__main__\.py|decoders\.tar|wheelhouse_runtime/[^/]*\.py"
     require(all(re.fullmatch(kinds, name) for name in names["control"]), "a control file has no place")
     require(set(names["excused"]) <= projects.keys() and all(each["problems"] for each in manifest["excused"]), "an excuse for nothing")
+    made = {wheel["filename"]: wheel["origin"]["url"] for wheel in manifest["distributions"] if wheel["origin"]["kind"] == "built"}
+    require({each["filename"]: each["sdist"]["url"] for each in manifest["built"]} == made, "what was built is not told, or told of others")
+    for each in manifest["built"]:
+        check_order("materials", [material["filename"] for material in each["materials"]])
+        check_order("grafted", [graft["member"] for graft in (each["repair"] or {"grafted": []})["grafted"]])
+    for each in manifest["decoders"]:
+        told = each["origin"]["kind"] == "index" or made.get(each["filename"]) == each["origin"]["url"]
+        require(told, "a decoder was built, and nobody says how")
     channel, sequence, audience = map(manifest["policy"].get, ("channel", "sequence", "audience"))
     require(audience == sorted(set(audience)) and (sequence is None or channel is not None), "an audience not sorted, or no channel")
 

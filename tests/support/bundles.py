@@ -136,6 +136,7 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "decoders": [],
         "distributions": distributions,
         "excused": [],
+        "built": [],
         "files": file_list(others),
         "control": file_list(control),
         "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "base": None, "frames": frames},

@@ -19,7 +19,7 @@ from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.runtime.bundle import open_bundle
-from wheelhouse_builder.runtime.manifest import BaseWheel, Manifest, ManifestBase, content_digest, parse_manifest
+from wheelhouse_builder.runtime.manifest import INDEX, BaseWheel, Manifest, ManifestBase, content_digest, parse_manifest
 from wheelhouse_builder.runtime.ziparchive import ZipArchive, ZipRefused
 
 WORTH = 4096
@@ -55,7 +55,7 @@ class Base:
                 size=each.size,
             )
             for each in self.manifest.distributions
-            if each.project in projects
+            if each.project in projects and each.origin.kind == INDEX  # what was built there is nowhere to be had
         )
 
 

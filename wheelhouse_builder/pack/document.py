@@ -12,11 +12,12 @@ import zstandard
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.policy import Policy
+from wheelhouse_builder.model.provenance import Material, Provenance
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime.attested import read_attestations
 from wheelhouse_builder.runtime.layout import FORMAT, VERSION
-from wheelhouse_builder.runtime.manifest import DENSE, MARKERS, PLAIN, ManifestBase
+from wheelhouse_builder.runtime.manifest import BUILT, DENSE, INDEX, MARKERS, PLAIN, ManifestBase
 from wheelhouse_builder.runtime.notable import notable_members
 
 Json = dict[str, object]
@@ -54,6 +55,7 @@ def manifest(
         "decoders": [_decoder(wheel) for wheel in contents.decoders()],
         "distributions": [_distribution(each) for each in contents.distributions()],
         "excused": [_excuse(each.wheel) for each in contents.distributions() if each.wheel.excuse],
+        "built": [_built(each.wheel, each.wheel.build) for each in contents.distributions() if each.wheel.build],
         "files": _listed(files),
         "control": _listed(control),
         "transport": {
@@ -110,7 +112,26 @@ def _decoder(wheel: Wheel) -> Json:
 
 
 def _origin(wheel: Wheel) -> Json:
-    return {"kind": "index", "url": wheel.url, "uploaded": as_text(wheel.uploaded)}
+    return {"kind": INDEX if wheel.build is None else BUILT, "url": wheel.url, "uploaded": as_text(wheel.uploaded)}
+
+
+def _built(wheel: Wheel, build: Provenance) -> Json:
+    materials = sorted((*build.requirements, *build.libraries), key=lambda each: each.filename)
+    grafted: list[Json] = [{"member": each.member, "library": each.library, "sha256": each.sha256} for each in build.grafted]
+    repair = {"tool": build.repaired_by, "raw": build.raw_sha256, "grafted": grafted}
+    return {
+        "filename": wheel.filename,
+        "sdist": _material(build.sdist),
+        "recipe": {"name": build.recipe, "sha256": build.recipe_sha256},
+        "toolchain": {"name": build.toolchain, "tools": list(build.tools), "packages": list(build.packages)},
+        "materials": [_material(each) for each in materials],
+        "repair": repair if build.repaired_by else None,
+        "log": build.log_sha256,
+    }
+
+
+def _material(material: Material) -> Json:
+    return {"filename": material.filename, "url": material.url, "sha256": material.sha256}
 
 
 def _distribution(distribution: Distribution) -> Json:

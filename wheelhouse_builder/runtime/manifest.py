@@ -12,6 +12,7 @@ import unicodedata
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .attested import PREDICATES, Attested
+from .built import BuiltBy, Graft, ManifestBuilt, Material, Repair, Toolchain
 from .errors import BundleRefused
 from .layout import (
     CHUNK_SIZE,
@@ -44,6 +45,8 @@ MARKERS = (
 )  # fmt: skip
 """The keys of PEP 508's marker environment, sorted; ``extra`` is no property of a host."""
 DENSE, PLAIN = "dense", "plain"
+INDEX, BUILT = "index", "built"
+"""Where a distribution came from."""
 APPLICATION, CATALOGUE = "application", "catalogue"
 
 
@@ -78,7 +81,9 @@ class Origin(NamedTuple):
     """Where a distribution came from."""
 
     kind: str
+    """:data:`INDEX`, or :data:`BUILT` of an sdist."""
     url: str
+    """Of the sdist, for one that was built."""
     uploaded: Optional[str]
 
 
@@ -206,6 +211,7 @@ class Manifest(NamedTuple):
     decoders: Tuple[ManifestDecoder, ...]
     distributions: Tuple[ManifestDistribution, ...]
     excused: Tuple[Excuse, ...]
+    built: Tuple[ManifestBuilt, ...]
     files: Tuple[ManifestFile, ...]
     control: Tuple[ManifestFile, ...]
     mode: str
@@ -266,7 +272,7 @@ def parse_manifest(data: bytes) -> Manifest:
         "",
         (
             *("format", "version", "bundle", "as_of", "policy", "targets", "decoders", "distributions", "excused", "files", "control"),
-            "transport",
+            *("built", "transport"),
         ),
     )
     bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
@@ -281,6 +287,7 @@ def parse_manifest(data: bytes) -> Manifest:
         decoders=_list(_decoder, document["decoders"], "decoders"),
         distributions=_list(_distribution, document["distributions"], "distributions"),
         excused=_list(_excuse, document["excused"], "excused"),
+        built=_list(_built, document["built"], "built"),
         files=_list(_file, document["files"], "files"),
         control=_list(_file, document["control"], "control"),
         mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
@@ -299,6 +306,7 @@ def parse_manifest(data: bytes) -> Manifest:
         _check_decoders,
         _check_distributions,
         _check_excused,
+        _check_built,
         _check_files,
         _check_control,
         _check_base,
@@ -453,7 +461,7 @@ def _predicate(value: Any, where: str) -> str:
 def _origin(value: Any, where: str) -> Origin:
     _keys(value, where, Origin._fields)
     return Origin(
-        kind=_choice(("index",), value["kind"], where + ".kind"),
+        kind=_choice((INDEX, BUILT), value["kind"], where + ".kind"),
         url=_match(_URL, "a URL without credentials", value["url"], where + ".url"),
         uploaded=_optional(_time, value["uploaded"], where + ".uploaded"),
     )
@@ -475,6 +483,52 @@ def _excuse(value: Any, where: str) -> Excuse:
         filename=_wheel_name(value["filename"], where + ".filename"),
         reason=_text(value["reason"], where + ".reason"),
         problems=_list(_text, value["problems"], where + ".problems"),
+    )
+
+
+def _built(value: Any, where: str) -> ManifestBuilt:
+    _keys(value, where, ManifestBuilt._fields)
+    recipe = _keys(value["recipe"], where + ".recipe", BuiltBy._fields)
+    toolchain = _keys(value["toolchain"], where + ".toolchain", Toolchain._fields)
+    return ManifestBuilt(
+        filename=_wheel_name(value["filename"], where + ".filename"),
+        sdist=_material(value["sdist"], where + ".sdist"),
+        recipe=BuiltBy(_text(recipe["name"], where + ".recipe.name"), _digest(recipe["sha256"], where + ".recipe.sha256")),
+        toolchain=Toolchain(
+            name=_text(toolchain["name"], where + ".toolchain.name"),
+            tools=_list(_text, toolchain["tools"], where + ".toolchain.tools"),
+            packages=_list(_text, toolchain["packages"], where + ".toolchain.packages"),
+        ),
+        materials=_list(_material, value["materials"], where + ".materials"),
+        repair=_optional(_repair, value["repair"], where + ".repair"),
+        log=_digest(value["log"], where + ".log"),
+    )
+
+
+def _material(value: Any, where: str) -> Material:
+    _keys(value, where, Material._fields)
+    return Material(
+        filename=_part(value["filename"], where + ".filename"),
+        url=_match(_URL, "a URL without credentials", value["url"], where + ".url"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
+    )
+
+
+def _repair(value: Any, where: str) -> Repair:
+    _keys(value, where, Repair._fields)
+    return Repair(
+        tool=_text(value["tool"], where + ".tool"),
+        raw=_digest(value["raw"], where + ".raw"),
+        grafted=_list(_graft, value["grafted"], where + ".grafted"),
+    )
+
+
+def _graft(value: Any, where: str) -> Graft:
+    _keys(value, where, Graft._fields)
+    return Graft(
+        member=_path(value["member"], where + ".member"),
+        library=_part(value["library"], where + ".library"),
+        sha256=_digest(value["sha256"], where + ".sha256"),
     )
 
 
@@ -688,6 +742,24 @@ def _check_excused(manifest: Manifest) -> None:
             raise _refused(where + ".filename", "{!r} is no distribution within".format(each.filename))
         if not each.reason.strip() or not each.problems:
             raise _refused(where, "it lacks a reason, or a problem to excuse")
+
+
+def _check_built(manifest: Manifest) -> None:
+    """Every wheel that was built says how, and no other."""
+    _same_names(
+        {each.filename for each in manifest.built}, {each.filename for each in manifest.distributions if each.origin.kind == BUILT}, "built"
+    )
+    _sorted([each.filename for each in manifest.built], "built")
+    urls = {each.filename: each.origin.url for each in manifest.distributions}
+    for index, each in enumerate(manifest.built):
+        where = "built[{}]".format(index)
+        _sorted([material.filename for material in each.materials], where + ".materials")
+        _sorted([graft.member for graft in each.repair.grafted] if each.repair else [], where + ".repair.grafted")
+        if each.sdist.url != urls[each.filename]:
+            raise _refused(where + ".sdist.url", "its origin says another")
+    for index, decoder in enumerate(manifest.decoders):
+        if decoder.origin.kind == BUILT and urls.get(decoder.filename) != decoder.origin.url:
+            raise _refused("decoders[{}].origin".format(index), "it says nowhere how it was built")
 
 
 def _sorted(names: List[str], where: str) -> None:
