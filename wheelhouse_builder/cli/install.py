@@ -43,6 +43,10 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Releases side by side in DIR/releases, of which DIR/current is the one in use."),
     ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option(metavar="EXE", help="The environment of this Python, as it is: not in one step, but undone when it fails."),
+    ] = None,
     keep: Annotated[
         int | None, typer.Option(metavar="N", help="With --prefix: take away all releases but the newest N, the one in use counted.")
     ] = None,
@@ -72,7 +76,7 @@ def command(
     console.report(
         run_install(
             str(file),
-            Destination(venv=given(venv), prefix=given(prefix), keep=keep),
+            Destination(venv=given(venv), prefix=given(prefix), python=given(python), keep=keep),
             given(trust),
             Manner(target=target, with_python=given(with_python), imports=not no_imports, exact=exact),
             state=given(state),

@@ -31,7 +31,7 @@ _INSTALLERS = frozenset(["RECORD", "INSTALLER", "REQUESTED", "direct_url.json"])
 _CACHED = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<name>[^/]+)\.[^./]+(?:\.opt-[12])?\.pyc")
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """A line of an installed RECORD: a path below the environment, and what it says of it (empty: nothing)."""
 
     path: str
@@ -72,7 +72,7 @@ def damage(environment: Folder, receipt: Receipt) -> List[str]:
         if content is None or hashlib.sha256(content).hexdigest() != each["record"]["sha256"]:
             problems.append("%s is not the one that was installed." % path)
             continue
-        problems += ["%s was changed." % row.path for row in _rows(content, path) if _differs(environment, row)]
+        problems += ["%s was changed." % row.path for row in rows_of(content, path) if _differs(environment, row)]
     for each in receipt["files"]:
         content = _content(environment, each["path"])
         if content is None or hashlib.sha256(content).hexdigest() != each["sha256"]:
@@ -162,12 +162,12 @@ def _recorded(root: Folder, here: _Here, done: Installation) -> Tuple[Dict[str, 
         path = here.record(record)
         content = _content(root, path) or b""
         records[filename] = {"path": path, "sha256": hashlib.sha256(content).hexdigest()}
-        rows.update(_rows(content, path))
+        rows.update(rows_of(content, path))
         rows[path] = ""
     return rows, records
 
 
-def _rows(content: bytes, path: str) -> List[_Row]:
+def rows_of(content: bytes, path: str) -> List[Row]:
     """The lines of the RECORD at ``path``."""
     site_packages = posixpath.dirname(posixpath.dirname(path))
     try:
@@ -175,10 +175,10 @@ def _rows(content: bytes, path: str) -> List[_Row]:
     except (UnicodeDecodeError, csv.Error):
         return []
     named = [(row[0].replace("\\", "/"), row[1]) for row in lines if len(row) == 3]
-    return [_Row(posixpath.normpath(posixpath.join(site_packages, path)), digest) for path, digest in named]
+    return [Row(posixpath.normpath(posixpath.join(site_packages, path)), digest) for path, digest in named]
 
 
-def _differs(root: Folder, row: _Row) -> bool:
+def _differs(root: Folder, row: Row) -> bool:
     """Whether the file of a RECORD's line is another now. Compiled code comes and goes."""
     return bool(row.digest) and not _same(root, row.path, "", row.digest)
 

@@ -96,7 +96,7 @@ def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) ->
 
 def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
     manner = commands.Manner(target=options.target, with_python=options.with_python, imports=not options.no_imports, exact=options.exact)
-    destination = commands.Destination(venv=options.venv, prefix=options.prefix, keep=options.keep)
+    destination = commands.Destination(options.venv, options.prefix, options.python, options.keep)
     return commands.run_install(bundle, destination, options.trust, manner, progress=progress, **_given(options))
 
 
@@ -228,6 +228,9 @@ def _add_releasing(add: Callable[[str, str, Any], argparse.ArgumentParser]) -> N
 def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--venv", metavar="DIR", help="a virtual environment: new, or in place of one that was installed here before")
     parser.add_argument("--prefix", metavar="DIR", help="releases side by side in DIR/releases, of which DIR/current is the one in use")
+    parser.add_argument(
+        "--python", metavar="EXE", help="the environment of this Python, as it is: not in one step, but undone when it fails"
+    )
     parser.add_argument("--keep", metavar="N", type=int, help="with --prefix: take away all releases but the newest N")
     parser.add_argument("--target", metavar="TARGET", help="default: the one that fits the Python best")
     parser.add_argument("--with-python", metavar="EXE", help="make the environment of this Python; default: of the one that runs this")

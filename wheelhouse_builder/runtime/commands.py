@@ -10,13 +10,13 @@ from typing import NamedTuple, Optional, Sequence
 
 from .bases import Bases
 from .bundle import VerifiedBundle, open_bundle, verify
-from .elsewhere import ask
+from .elsewhere import Interpreter, ask
 from .errors import UsageError
 from .host import choose_target, choose_targets, this_host
 from .install import DEFAULT_ENGINE, Order, install
 from .manifest import CATALOGUE, Manifest
 from .memory import read_memory, remembering
-from .places import Place, release_place, venv_place
+from .places import Place, release_place, shared_place, venv_place
 from .policy import read_trust
 from .progress import Progress
 from .report import Report, inspected, tell_installed, tell_rewritten, verified
@@ -102,12 +102,14 @@ def _require_application(manifest: Manifest) -> None:
 
 
 class Destination(NamedTuple):
-    """Where to install: one of both."""
+    """Where to install: one of the three."""
 
     venv: Optional[str] = None
     """A directory for one environment."""
     prefix: Optional[str] = None
     """A directory for releases side by side."""
+    python: Optional[str] = None
+    """The interpreter of an environment that is there: no single step, but journalled and undone."""
     keep: Optional[int] = None
     """How many releases stay below the prefix; None: all."""
 
@@ -148,14 +150,15 @@ def run_install(
     store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
     with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
         _require_application(bundle.manifest)
-        host = ask(manner.with_python, bundle).host if manner.with_python else this_host()
+        python = _interpreter(destination, manner, bundle)
+        host = python.host if python else this_host()
         target = choose_target(bundle.manifest, host, manner.target)
         with closing(Bases(bases, store)) as held, remembering(memory, bundle.manifest, bundle.digest, store.policy):
             order = Order(
                 bundle=bundle,
                 target=target,
                 host=host,
-                place=_place(destination, bundle),
+                place=_place(destination, bundle, python),
                 engine=manner.engine,
                 compile=manner.compile,
                 imports=manner.imports,
@@ -169,13 +172,23 @@ def run_install(
     return report
 
 
-def _place(destination: Destination, bundle: VerifiedBundle) -> Place:
-    if (destination.venv is None) == (destination.prefix is None):
-        raise UsageError("Say where to install: --venv DIR, or --prefix DIR for releases side by side.", hint="One of them, not both.")
+def _interpreter(destination: Destination, manner: Manner, bundle: VerifiedBundle) -> Optional[Interpreter]:
+    """The interpreter that was named; None: the running one."""
+    if destination.python and manner.with_python:
+        raise UsageError("--python names the interpreter already.", hint="Leave --with-python out.")
+    named = destination.python or manner.with_python
+    return ask(named, bundle) if named else None
+
+
+def _place(destination: Destination, bundle: VerifiedBundle, python: Optional[Interpreter]) -> Place:
+    if len([each for each in (destination.venv, destination.prefix, destination.python) if each is not None]) != 1:
+        raise UsageError(
+            "Say where to install: --venv DIR, --prefix DIR for releases side by side, or --python EXE.", hint="One of them, no more."
+        )
+    if destination.keep is not None and (destination.prefix is None or destination.keep < 1):
+        raise UsageError("--keep counts releases below --prefix, the one in use too.", hint="Leave it out, or give both, from 1 on.")
     if destination.venv is not None:
-        if destination.keep is not None:
-            raise UsageError("--keep counts releases, and --venv has none.", hint="Use it with --prefix.")
         return venv_place(destination.venv)
-    if destination.keep is not None and destination.keep < 1:
-        raise UsageError("--keep %d would keep nothing." % destination.keep, hint="Keep one at least: the one in use.")
+    if python is not None and destination.python is not None:
+        return shared_place(python)
     return release_place(str(destination.prefix), bundle.manifest, bundle.digest)

@@ -4,7 +4,7 @@ import json
 import os
 import pkgutil
 import subprocess
-from typing import NamedTuple
+from typing import Dict, NamedTuple
 
 from .bundle import VerifiedBundle
 from .child import PASSED_ON
@@ -12,38 +12,44 @@ from .errors import EnvironmentFailure
 from .host import Floor, Host
 from .layout import RUNTIME
 
-_NEEDED = ("errors", "layout", "manifest", "host")
-"""Modules that :mod:`host` needs, each after those that it imports."""
-
-# Standard input: the source of each module, by name. They become a package that lies nowhere.
+# Standard input: the source of each of our modules, by name. They are imported from there, so nothing on the disk has a say.
 _ASK = """
-import json, sys, types
-package = sys.modules["asked"] = types.ModuleType("asked")
-package.__path__ = []
-for name, source in json.load(sys.stdin.buffer):
-    module = sys.modules["asked." + name] = types.ModuleType("asked." + name)
-    module.__package__ = "asked"
-    exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
-print(json.dumps([sys.modules["asked.host"].this_host(), sys.prefix]))
+import importlib.abc, importlib.util, json, sys, sysconfig
+sources = json.load(sys.stdin.buffer)
+class Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path, target=None):
+        if name == "asked" or name[6:] in sources and name.startswith("asked."):
+            return importlib.util.spec_from_loader(name, self, is_package=name == "asked")
+    def get_source(self, name):
+        return sources.get(name[6:], "")
+    def create_module(self, spec):
+        pass
+sys.meta_path.insert(0, Sources())
+from asked.host import this_host
+print(json.dumps([this_host(), sys.prefix, sys.base_prefix, sysconfig.get_paths()]))
 """
 
 
 class Interpreter(NamedTuple):
-    """An interpreter, and the root of its environment."""
+    """An interpreter, and its environment."""
 
     host: Host
     prefix: str
+    """Root of the environment."""
+    base: str
+    """Root of the Python that it was made of; the same where it is no virtual environment."""
+    paths: Dict[str, str]
+    """Where it has its schemes."""
 
 
 def ask(python: str, bundle: VerifiedBundle) -> Interpreter:
     """What the interpreter ``python``, a path, says of itself. Raises EnvironmentFailure when it does not answer."""
-    sources = [(name, _source(name, bundle)) for name in _NEEDED]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         done = subprocess.run(
             [os.path.abspath(python), "-I", "-B", "-c", _ASK],
             env=environment,
-            input=json.dumps(sources).encode("ascii"),
+            input=json.dumps(_sources(bundle)).encode("ascii"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             check=False,
@@ -53,16 +59,20 @@ def ask(python: str, bundle: VerifiedBundle) -> Interpreter:
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise _no_answer(python, "".join(last) or "it ended with %d" % done.returncode)
-    (interpreter, abi, (kind, version, machine), markers, executable), prefix = json.loads(done.stdout.decode("ascii"))
-    return Interpreter(Host(interpreter, abi, Floor(kind, tuple(version), machine), markers, executable), prefix)
+    (interpreter, abi, (kind, version, machine), markers, executable), prefix, base, paths = json.loads(done.stdout.decode("ascii"))
+    return Interpreter(Host(interpreter, abi, Floor(kind, tuple(version), machine), markers, executable), prefix, base, paths)
 
 
-def _source(name: str, bundle: VerifiedBundle) -> str:
-    """The source of one of our modules: out of the bundle, if that is where we run, as it was verified."""
+def _sources(bundle: VerifiedBundle) -> Dict[str, str]:
+    """The source of each of our modules: out of the bundle, if that is where we run, as it was verified."""
     package = str(__package__)
     if package + "/" == RUNTIME:
-        return bundle.control[RUNTIME + name + ".py"].decode("utf-8")
-    return (pkgutil.get_data(package, name + ".py") or b"").decode("utf-8")
+        found = {name[len(RUNTIME) : -len(".py")]: data for name, data in bundle.control.items() if name.startswith(RUNTIME)}
+    else:
+        folder = os.path.dirname(__file__)
+        names = [name for name in os.listdir(folder) if name.endswith(".py")]
+        found = {name[: -len(".py")]: pkgutil.get_data(package, name) or b"" for name in names}
+    return {name: data.decode("utf-8") for name, data in found.items() if not name.startswith("__")}
 
 
 def _no_answer(python: str, why: str) -> EnvironmentFailure:

@@ -8,7 +8,8 @@
 6. The receipt is written into it, and everything to the disk.
 7. One step switches it in.
 
-What fails on the way, and who kills it, leaves the old environment or the new one, whole.
+What fails on the way, and who kills it, leaves the old environment or the new one, whole. Where the environment was there and is not ours
+alone, the last step are many: see :mod:`merge`.
 """
 
 import contextlib
@@ -19,12 +20,14 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from .audit import audit, damage, look_over
 from .bases import Bases
 from .bundle import VerifiedBundle
+from .elsewhere import Interpreter
 from .engine import Engine, Installation, Job, pip_version
-from .environment import interpreter_of, make_environment, paths_of
+from .environment import make_environment, paths_of
 from .errors import AlreadyThere, InstallError
 from .host import Host
 from .locking import alone
 from .manifest import ManifestTarget
+from .merge import carry_out, conclude, plan, undo
 from .pip_engine import install_with_pip
 from .places import Place, current_release, point, prepared, superfluous, take_away, tidy
 from .progress import NoProgress, Progress, TimedProgress
@@ -106,6 +109,8 @@ def install(order: Order, progress: Optional[Progress] = None) -> Installed:
 
 def standing(parent: Folder, place: Place) -> Optional[Receipt]:
     """The receipt of the environment that is in the place; None: it is free. Raises AlreadyThere when something else is there."""
+    if place.python:
+        return read_receipt(place.final)
     if parent.status(place.name) is None:
         return None
     receipt = read_receipt(place.final) if parent.is_directory(place.name) else None
@@ -156,11 +161,16 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
                 problems, records = audit(job, done, root, known)
             if problems:
                 raise _not_as_signed(problems)
-            receipt = make_receipt(job, done, order.engine, records, used if used != place.name else None)
+            receipt = make_receipt(
+                job, _shared(done) if place.python else done, order.engine, records, used if used != place.name else None
+            )
             write_receipt(root, receipt)
         with progress.step("writing to the disk"):
             private.sync_all()
-        _switch(place, private, parent)
+        if place.python:
+            _merge(place.python, job, receipt, found, private, parent)
+        else:
+            _switch(place, private, parent)
         removed = _collect(order, parent, private)
     replaced = "%s %s" % (found["bundle"]["name"], found["bundle"]["version"]) if found else used
     pip = pip_version(done.distributions, order.target)
@@ -180,7 +190,7 @@ def _prepare(order: Order, scratch: str, progress: TimedProgress) -> Job:
         environment=environment,
         python=python,
         final=place.final,
-        executable=interpreter_of(place.final),
+        executable=place.executable,
         paths=paths_of(python, scratch),
         scratch=scratch,
         progress=progress,
@@ -214,6 +224,38 @@ def _switch(place: Place, private: Folder, parent: Folder) -> None:
         raise
 
 
+def _shared(done: Installation) -> Installation:
+    """Without the pip that is carried for ourselves: an environment that was there has its own, or does without."""
+    return done._replace(distributions=tuple(each for each in done.distributions if not each.bootstrap))
+
+
+def _merge(python: Interpreter, job: Job, receipt: Receipt, found: Optional[Receipt], private: Folder, target: Folder) -> None:
+    """Bring what was built into the environment of ``python``, or nothing of it."""
+    layouts = [
+        {
+            scheme: os.path.relpath(os.path.realpath(paths[scheme]), os.path.realpath(root))
+            for scheme in ("purelib", "platlib", "scripts", "data")
+        }
+        for paths, root in ((job.paths, job.environment), (python.paths, python.prefix))
+    ]
+    if layouts[0] != layouts[1]:
+        raise InstallError(
+            "%s has its files elsewhere than a virtual environment has." % python.host.executable,
+            hint="Nothing was changed. Install with --venv or --prefix.",
+        )
+    same = found is not None and found["bundle"]["name"] == receipt["bundle"]["name"]
+    earlier = [each["project"] for each in found["distributions"]] if found and same else []
+    with opened(job.environment, private) as staged:
+        moves = plan(target, staged, receipt, earlier, layouts[0]["purelib"].replace(os.sep, "/"))
+    try:
+        carry_out(moves, private, target)
+        _require_undamaged(target, receipt)
+        conclude(private)
+    except BaseException:
+        undo(private.path, target.path)
+        raise
+
+
 def _collect(order: Order, parent: Folder, private: Folder) -> Tuple[str, ...]:
     """Take away the releases that need not be kept."""
     if order.place.prefix is None or order.keep is None:
@@ -222,6 +264,12 @@ def _collect(order: Order, parent: Folder, private: Folder) -> Tuple[str, ...]:
     for each in old:
         take_away(each, parent, private)
     return tuple(each.name for each in old)
+
+
+def _require_undamaged(target: Folder, receipt: Receipt) -> None:
+    problems = damage(target, receipt)
+    if problems:
+        raise _not_as_signed(problems)
 
 
 def _not_as_signed(problems: Sequence[str]) -> InstallError:

@@ -1,4 +1,4 @@
-"""Where an environment will live: alone in a directory, or as one of several releases below a prefix.
+"""Where an environment will live: alone in a directory, as one of several releases below a prefix, or in another that is there.
 
 ``/opt/acme/releases/<bundle>-<version>-<digest>`` are complete environments side by side; ``/opt/acme/current`` leads to the one in use.
 Where there are no symbolic links for everybody, on Windows, ``current`` is a file that holds the path of that one.
@@ -12,8 +12,11 @@ import shutil
 import stat
 from typing import Iterator, List, NamedTuple, Optional
 
+from .elsewhere import Interpreter
+from .environment import interpreter_of
 from .errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
 from .manifest import Manifest
+from .merge import STAGED, undo
 from .receipt import Receipt, read_receipt
 from .staging import PREFIX
 from .switch import Folder, opened, put_back
@@ -30,11 +33,18 @@ class Place(NamedTuple):
     name: str
     prefix: Optional[str] = None
     """Where it is a release: the directory that holds ``releases`` and ``current``."""
+    python: Optional[Interpreter] = None
+    """Where it is an environment that is not ours alone, in ``parent``: its interpreter."""
 
     @property
     def final(self) -> str:
         """Where the environment will live."""
-        return os.path.join(self.parent, self.name)
+        return self.parent if self.python else os.path.join(self.parent, self.name)
+
+    @property
+    def executable(self) -> str:
+        """The environment's interpreter, where it will live."""
+        return self.python.host.executable if self.python else interpreter_of(self.final)
 
     @property
     def mark(self) -> str:
@@ -64,6 +74,17 @@ def release_place(prefix: str, manifest: Manifest, digest: str) -> Place:
     root = existing_prefix(prefix)
     name = "%s-%s-%s" % (manifest.name, manifest.version, digest[:12])
     return Place(os.path.join(root, RELEASES), name, root)
+
+
+def shared_place(python: Interpreter) -> Place:
+    """The environment of ``python``, as it is. Raises InstallError where it is another's to manage (PEP 668)."""
+    marker = os.path.join(python.paths["stdlib"], "EXTERNALLY-MANAGED")
+    if python.prefix == python.base and os.path.exists(marker):
+        raise InstallError(
+            "%s belongs to this system's own packages (%s)." % (python.host.executable, marker),
+            hint="Nothing was changed. Install with --venv or --prefix.",
+        )
+    return Place(os.path.realpath(python.prefix), STAGED, None, python)
 
 
 def existing_prefix(prefix: str) -> str:
@@ -102,6 +123,8 @@ def tidy(parent: Folder, place: Place) -> List[str]:
         path = os.path.join(parent.path, name)
         with opened(path, parent) as left:
             back = put_back(left, parent)
+        if undo(path, parent.path):
+            done.append("%s is as it was: an earlier run was killed while it installed there." % parent.path)
         done += ["%s was put back: an earlier run was killed while it replaced it." % os.path.join(parent.path, each) for each in back]
         shutil.rmtree(path, ignore_errors=True)
         done.append("%s was taken away: an earlier run was killed and left it." % path)

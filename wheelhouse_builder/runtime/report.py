@@ -4,7 +4,6 @@ import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from .bundle import Bundle, VerifiedBundle
-from .environment import interpreter_of
 from .install import Installed
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import CATALOGUE, Manifest, ManifestDistribution
@@ -83,7 +82,7 @@ def tell_installed(report: Report, installed: Installed, place: Place) -> None:
     report["changed"] = installed.changed
     report["environment"] = place.final
     report["prefix"] = place.prefix
-    report["python"] = interpreter_of(place.final)
+    report["python"] = place.executable
     report["target"] = receipt["target"]
     report["engine"] = receipt["engine"]
     report["distributions"] = len(receipt["distributions"])
