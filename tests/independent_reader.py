@@ -216,12 +216,21 @@ def filled(kind: Json, data: bytes, verbatim: bool, crc: int, size: int, raw_siz
     return bytes(header), data[length:]
 
 
+def unfiltered(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Undo the x86 filter of xz, by chunks of LZMA2 that are not compressed."""
+    undo = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2}])
+    for number, part in enumerate(chunk[at : at + 65536] for chunk in chunks for at in range(0, len(chunk), 65536)):
+        yield undo.decompress(struct.pack(">BH", 1 if number == 0 else 2, len(part) - 1) + part)
+    yield undo.decompress(b"\0")
+
+
 def write_data(pool: IO[bytes], wheel: IO[bytes], method: int, length: int, limit: int) -> int:
     """A member's data, by its method; tells the CRC-32 of the pool's bytes."""
-    require(method in (0, 1) or (method >> 4 in (1, 2) and 1 <= method & 15 <= 9), "a skeleton's method is not known")
+    filtered, method = method & 0x40, method & ~0x40
+    require(method == 0 or (method == 1 and not filtered) or (method >> 4 in (1, 2) and 1 <= method & 15 <= 9), "a method is not known")
     deflate = zlib.compressobj(method & 15, zlib.DEFLATED, -15, 7 + (method >> 4)) if method > 1 else None
     crc = 0
-    for piece in pieces(pool, length):
+    for piece in unfiltered(pieces(pool, length)) if filtered else pieces(pool, length):
         crc = zlib.crc32(piece, crc)
         wheel.write(deflate.compress(piece) if deflate else piece)
         require(wheel.tell() <= limit, "a wheel grows longer than the manifest says")

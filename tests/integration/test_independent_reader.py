@@ -30,12 +30,14 @@ from tests.fuzz import test_corpus
 from tests.independent_signatures import Refused, armor, trusted_keys
 from tests.support import bundles, frames
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
+from tests.support.contents import make_contents
 from tests.support.index import LocalIndex
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
 from tests.support.workplace import publish_acme, workplace
 from tests.unit.runtime import test_bundle, test_manifest
+from wheelhouse_builder.pack import pack
 from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.commands import run_unpack, run_verify
 from wheelhouse_builder.runtime.errors import WheelhouseError
@@ -354,6 +356,15 @@ def test_both_get_the_same_wheels_of_a_real_bundle(packed: Path, tmp_path: Path,
     readers = Readers(tmp_path, packed / TRUST)
     assert readers.verdict_of(packed / f"acme-{mode}.whb") == ACCEPTED
     assert len(readers.wheels(packed / f"acme-{mode}.whb")) > 8
+
+
+def test_both_get_the_same_wheels_where_machine_code_stands_filtered(tmp_path: Path) -> None:
+    store, bundle = tmp_path / "store", tmp_path / "max.whb"
+    wheels = [make_wheel(store, f"calls-{kind}", "1.0", files={"calls.so": frames.machine_code()}, compression=kind) for kind in (0, 8)]
+    pack(make_contents(store, *wheels), bundle, signers=[OURS], effort="max")
+    readers = Readers(tmp_path, write_trust(tmp_path, OURS))
+    assert readers.verdict_of(bundle) == ACCEPTED
+    assert readers.wheels(bundle) == {path.name: path.read_bytes() for path in store.glob("*.whl")}
 
 
 def test_both_get_the_same_wheels_of_a_delta(packed: Path, tmp_path: Path) -> None:

@@ -37,6 +37,16 @@ def compiled_module(most: int) -> bytes:
     return path.read_bytes()[:most]
 
 
+def machine_code() -> bytes:
+    """Calls of a few functions from everywhere, in an ELF file for x86_64."""
+    dice, code = random.Random(3), bytearray(b"\x7fELF" + bytes(14) + b"\x3e\0" + bytes(44))
+    functions = [dice.randrange(1 << 16) for _ in range(20)]
+    for _ in range(12_000):
+        code += dice.choice([b"\x90", b"\x48\x89\xc3", b"\x5d"])
+        code += b"\xe8" + (dice.choice(functions) - len(code) - 5).to_bytes(4, "little", signed=True)
+    return bytes(code)
+
+
 def standard_library_source(most: int) -> bytes:
     """True Python source."""
     paths = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))

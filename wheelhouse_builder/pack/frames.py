@@ -12,6 +12,7 @@ from wheelhouse_builder.pack.crew import Pulse
 from wheelhouse_builder.pack.effort import Effort
 from wheelhouse_builder.pack.members import Content
 from wheelhouse_builder.pack.pool import Group, size_of
+from wheelhouse_builder.pack.x86 import filtered
 from wheelhouse_builder.runtime.layout import TAR_END, pool_entry, tar_entry_size, tar_header, tar_padding, wheel_entry
 
 
@@ -88,7 +89,12 @@ def _wheel(content: Content) -> Entry:
 
 
 def _pool_piece(number: int, group: Group) -> Entry:
-    return Entry(path=pool_entry(number), size=size_of(group), pieces=lambda: (piece for content in group for piece in _checked(content)))
+    return Entry(path=pool_entry(number), size=size_of(group), pieces=lambda: (piece for content in group for piece in _pooled(content)))
+
+
+def _pooled(content: Content) -> Iterator[bytes]:
+    """The content's bytes as they stand in the pool."""
+    return filtered(_checked(content)) if content.filtered else _checked(content)
 
 
 def _checked(content: Content) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from wheelhouse_builder.errors import BundleRefused, DistributionError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack.crew import Pulse
 from wheelhouse_builder.runtime import skeleton
-from wheelhouse_builder.runtime.skeleton import LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, Skeleton
+from wheelhouse_builder.runtime.skeleton import FILTERED, LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, Skeleton
 
 PIECE = 256 * 1024
 """Bytes read or inflated at a time."""
@@ -35,6 +35,10 @@ _LOCAL_HEADER = struct.Struct("<26xHH")
 """A local file header before its name; it ends in the lengths of name and extra field (APPNOTE.TXT 4.3.7)."""
 _EXECUTABLE_MAGICS = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """ELF, PE, Mach-O in 64 and 32 bits, and Mach-O for several processors."""
+_X86_ELF = (b"\x03\0", b"\x3e\0")
+_X86_PE = (b"PE\0\0\x4c\x01", b"PE\0\0\x64\x86")
+_X86_MACH_O = b"\xcf\xfa\xed\xfe\x07\0\0\x01"
+"""How they tell the processor: e_machine, and the beginnings of the two other headers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +95,10 @@ class Content:
     compiled: bool
     """Machine code, by its first bytes."""
     source: Source
+    x86: bool = False
+    """Machine code for x86 processors, by its first bytes."""
+    filtered: bool = False
+    """It stands in the pool as the filter for such code makes it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +120,17 @@ class Anatomy:
     derived: bool
     """Whether the fields that follow from the parts are cut out of the literals."""
 
-    def skeleton(self, starts: dict[bytes, int]) -> Skeleton:
-        """The wheel's skeleton, where ``starts`` says by digest at which byte of the pool each content begins."""
+    def skeleton(self, starts: Mapping[bytes, int], filtered: Container[bytes] = ()) -> Skeleton:
+        """The wheel's skeleton, where ``starts`` says by digest at which byte of the pool each content begins.
+
+        ``filtered`` has the digests of those contents that stand there as the filter for machine code makes them.
+        """
         members, end = [], 0
         for part in self.parts:
             start = starts[part.content.digest] if part.content.size else end
             end = start + part.content.size
-            members.append(skeleton.Member(start, part.content.size, part.method))
+            flag = FILTERED if part.content.digest in filtered else 0
+            members.append(skeleton.Member(start, part.content.size, part.method | flag))
         return Skeleton(derived=self.derived, members=tuple(members), literals=self.literals)
 
 
@@ -132,14 +144,22 @@ def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse) -> Anatomy:
 
 def content_of(source: Source, path: str, pulse: Pulse) -> Content:
     """The content that ``source`` yields, found at ``path``. Reads it once."""
-    digest, size, compiled = hashlib.sha256(), 0, False
+    digest, size, head = hashlib.sha256(), 0, b""
     for piece in source.pieces():
-        if not size:
-            compiled = piece.startswith(_EXECUTABLE_MAGICS)
+        head = head or piece
         digest.update(piece)
         size += len(piece)
         pulse(0)
-    return Content(digest=digest.digest(), size=size, path=path, compiled=compiled, source=source)
+    compiled = head.startswith(_EXECUTABLE_MAGICS)
+    return Content(digest=digest.digest(), size=size, path=path, compiled=compiled, source=source, x86=is_x86(head))
+
+
+def is_x86(head: bytes) -> bool:
+    """Whether a file that begins like this is machine code for x86 processors and no others."""
+    if head.startswith(b"MZ"):
+        start = int.from_bytes(head[60:64], "little")  # where the header is that counts
+        return head[start : start + 6] in _X86_PE
+    return (head[:4] == b"\x7fELF" and head[18:20] in _X86_ELF) or head[:8] == _X86_MACH_O
 
 
 def whole_content(wheel: Wheel, pulse: Pulse) -> Content:
@@ -204,7 +224,7 @@ def _part(path: Path, info: zipfile.ZipInfo, start: int, probed: int, pulse: Pul
     """One member's data as a part; its deflated bytes themselves where nothing makes them again."""
     data = Source(path=path, offset=start, length=info.compress_size)
     if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return Part(content=content_of(data, info.filename, pulse), method=VERBATIM)
+        return _verbatim(data, info, pulse)
     if info.compress_type == zipfile.ZIP_STORED:
         return Part(content=content_of(data, info.filename, pulse), method=STORED)
     with contextlib.suppress(zlib.error, EOFError):
@@ -213,7 +233,12 @@ def _part(path: Path, info: zipfile.ZipInfo, start: int, probed: int, pulse: Pul
         for method in USUAL_FIRST:
             if _reproduces(deflated, method, probed):
                 return Part(content=content, method=method)
-    return Part(content=content_of(data, info.filename, pulse), method=VERBATIM)
+    return _verbatim(data, info, pulse)
+
+
+def _verbatim(data: Source, info: zipfile.ZipInfo, pulse: Pulse) -> Part:
+    """A member's data as it stands, which is no machine code, whatever it looks like."""
+    return Part(content=replace(content_of(data, info.filename, pulse), compiled=False, x86=False), method=VERBATIM)
 
 
 def _reproduces(source: Source, method: int, probed: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,8 @@ from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.effort import Effort
 from wheelhouse_builder.pack.frames import Frame, compress, dense_frames, plain_frames
 from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
-from wheelhouse_builder.pack.pool import lay_out
+from wheelhouse_builder.pack.pool import Pool, lay_out, size_of
+from wheelhouse_builder.pack.x86 import filtered_if_smaller
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.runtime import skeleton
 from wheelhouse_builder.runtime.fingerprint import zlib_is_stock
@@ -60,9 +61,12 @@ def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
     held = reuse(base, contents, (content.digest for _, content in parts)) if base else None
     before = held.starts if held else {}
     pool = lay_out([part for part in parts if part[1].digest not in before], share_below=shop.effort.share_below)
+    if shop.effort.filters:
+        pool = _filtered(pool, shop)
     offset = held.pool_size if held else 0
     starts = {**{digest: offset + start for digest, start in pool.starts.items()}, **before}
-    skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(starts)) for each in anatomies}
+    filtered = pool.filtered
+    skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(starts, filtered)) for each in anatomies}
     frames = dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups)
     return Payload(frames=frames, base=held.base if held else None)
 
@@ -96,6 +100,15 @@ def _take_all_apart(wheels: Sequence[Wheel], shop: Workshop) -> list[Anatomy]:
     with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
         pulse = shop.crew.pulse(step)
         return list(shop.crew.each(lambda wheel: take_apart(wheel, shop.scratch, pulse), wheels, weight=lambda wheel: wheel.size))
+
+
+def _filtered(pool: Pool, shop: Workshop) -> Pool:
+    """The pool, in which the machine code of some groups is filtered."""
+    code = [sum(content.size for content in group if content.x86) for group in pool.groups]
+    with shop.reporter.step("looking at machine code", total=2 * sum(code), unit="B") as step:
+        pulse = shop.crew.pulse(step)
+        groups = shop.crew.each(lambda group: filtered_if_smaller(group, pulse), pool.groups, weight=size_of)
+        return replace(pool, groups=tuple(groups))
 
 
 def _travelling(contents: Contents, base: Base | None) -> list[Wheel]:

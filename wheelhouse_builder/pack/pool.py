@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wheelhouse_builder.pack.members import Content
 
@@ -29,6 +29,11 @@ class Pool:
     starts: dict[bytes, int]
     """By digest: the byte of the pool at which a content begins."""
 
+    @property
+    def filtered(self) -> frozenset[bytes]:
+        """The digests of the contents that stand there filtered."""
+        return frozenset(content.digest for group in self.groups for content in group if content.filtered)
+
 
 def lay_out(contents: Iterable[tuple[str, Content]], *, share_below: int) -> Pool:
     """The pool of ``contents``, each told with its project; a project with fewer than ``share_below`` bytes has no group of its own.
@@ -39,7 +44,9 @@ def lay_out(contents: Iterable[tuple[str, Content]], *, share_below: int) -> Poo
     projects: dict[bytes, set[str]] = defaultdict(set)
     for project, content in contents:
         if content.size:
-            found.setdefault(content.digest, content)
+            known = found.setdefault(content.digest, content)
+            if known.x86 and not content.x86:
+                found[content.digest] = replace(known, x86=False)  # a member that is carried verbatim is made of the same bytes
             projects[content.digest].add(project)
     groups = _grouped(found, projects, share_below)
     return Pool(groups=groups, starts=_starts(groups))

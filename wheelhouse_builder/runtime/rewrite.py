@@ -11,7 +11,7 @@ import zlib
 from typing import BinaryIO, Iterable, Iterator, List
 
 from .errors import BundleRefused
-from .skeleton import VERBATIM, Member, Read, Skeleton
+from .skeleton import VERBATIM, Member, Read, Skeleton, content
 
 _UNIX = 3
 _PIECE = 1 << 20
@@ -60,7 +60,7 @@ def _content(entry: zipfile.ZipInfo, member: Member, read: Read) -> Iterator[byt
     """What the member holds, decompressed."""
     pieces = read(member.start, member.length)
     if member.method != VERBATIM or entry.compress_type == zipfile.ZIP_STORED:
-        return iter(pieces)
+        return content(member.method, pieces)
     if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
         raise _refused(entry, "it is neither stored nor deflated")
     return _inflated(entry, pieces)

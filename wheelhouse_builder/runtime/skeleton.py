@@ -14,6 +14,7 @@ import zlib
 from typing import BinaryIO, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import BundleRefused
+from .x86 import restored
 
 MAGIC = b"WHSK\x01"
 DERIVED_FLAG = 1
@@ -28,7 +29,10 @@ MEMORY_9 = 0x20
 """Plus the level: the same with memLevel 9."""
 LEVELS = range(1, 10)
 """Level 0 is not here: where its stored blocks end depends on how the input arrives, so it is no function of the bytes."""
-METHODS = frozenset([STORED, VERBATIM] + [memory + level for memory in (MEMORY_8, MEMORY_9) for level in LEVELS])
+FILTERED = 0x40
+"""Plus any method but VERBATIM: the same, of what :mod:`x86` makes of the pool bytes."""
+_PLAIN = frozenset([STORED] + [memory + level for memory in (MEMORY_8, MEMORY_9) for level in LEVELS])
+METHODS = _PLAIN | {VERBATIM} | {FILTERED + method for method in _PLAIN}
 
 _VARINT_BYTES = 10
 _LARGEST = 2**63 - 1
@@ -76,11 +80,16 @@ class Facts(NamedTuple):
     offset: int
 
 
+def content(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Turn the pool bytes ``chunks`` into what the member holds, as many bytes; by VERBATIM, into its deflate stream."""
+    return restored(chunks) if method & FILTERED else iter(chunks)
+
+
 def deflate(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Turn the pool bytes ``chunks`` into a member's data. The result does not depend on where the chunks end."""
+    """Turn the content ``chunks`` into the member's data. The result does not depend on where the chunks end."""
     if method not in METHODS:
         raise _refused("a skeleton names a method 0x%02x, which this version does not know" % method)
-    if method in (STORED, VERBATIM):
+    if method & ~FILTERED in (STORED, VERBATIM):
         yield from chunks
         return
     compressor = zlib.compressobj(method & 0x0F, zlib.DEFLATED, -15, 9 if method & MEMORY_9 else 8)
@@ -156,12 +165,12 @@ def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer")
     offset = writer.size
     writer.write(header)
     data_offset = writer.size
-    pool = _Measured(read(member.start, member.length))
-    for piece in deflate(member.method, pool.pieces()):
+    held = _Measured(content(member.method, read(member.start, member.length)))
+    for piece in deflate(member.method, held.pieces()):
         writer.write(piece)
-    if pool.size != member.length:
-        raise _refused("a skeleton needs %d bytes of the pool and there are %d" % (member.length, pool.size))
-    facts = Facts(member.method, pool.crc, writer.size - data_offset, pool.size, offset)
+    if held.size != member.length:
+        raise _refused("a skeleton needs %d bytes of the pool and there are %d" % (member.length, held.size))
+    facts = Facts(member.method, held.crc, writer.size - data_offset, held.size, offset)
     if skeleton.derived:
         writer.rewrite(offset, _filled_header(header, facts))
     return facts

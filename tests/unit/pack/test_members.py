@@ -17,7 +17,7 @@ from tests.support.wheels import make_wheel
 from tests.support.zips import DESCRIPTOR, ENCRYPTED, STORED, ZipMember, deflated, flushed_halfway, write_zip, write_zip_with_overlap
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.pack.crew import Crew, Stopped
-from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.pack.members import Anatomy, is_x86, take_apart, whole_content
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime import skeleton
 from wheelhouse_builder.runtime.skeleton import MEMORY_8, MEMORY_9, VERBATIM
@@ -156,6 +156,24 @@ def test_machine_code_is_known_by_its_first_bytes(tmp_path: Path) -> None:
     path = make_wheel(tmp_path, "demo", "1.0", files={"demo/a.so": b"\x7fELF" + TEXT, "demo/b.pyd": b"MZ" + TEXT, "demo/c.so": TEXT})
     found = {part.content.path: part.content.compiled for part in taken_apart(path).parts if part.content.path.startswith("demo/")}
     assert found == {"demo/a.so": True, "demo/b.pyd": True, "demo/c.so": False}
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"\x7fELF".ljust(18) + b"\x3e\0", True),
+        (b"\x7fELF".ljust(18) + b"\xb7\0", False),
+        (b"MZ".ljust(60) + b"\x40\0\0\0PE\0\0\x64\x86", True),
+        (b"MZ".ljust(60) + b"\x40\0\0\0PE\0\0\x64\xaa", False),
+        (b"\xcf\xfa\xed\xfe\x07\0\0\x01", True),
+        (b"\xcf\xfa\xed\xfe\x0c\0\0\x01", False),
+        (b"MZ", False),
+        (b"\x7fELF", False),
+        (TEXT, False),
+    ],
+)
+def test_code_for_x86_is_known_by_its_header(head: bytes, found: bool) -> None:
+    assert is_x86(head) is found
 
 
 def test_work_that_is_no_longer_wanted_stops(tmp_path: Path) -> None:

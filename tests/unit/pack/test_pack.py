@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.bundles import OURS, write_trust
 from tests.support.contents import OTHER_TARGET, TARGET, held, make_contents, make_lock
+from tests.support.frames import machine_code
 from tests.support.wheels import make_wheel, write_zip
 from tests.support.zips import DESCRIPTOR, ZipMember, deflated
 from tests.support.zips import write_zip as write_odd_zip
@@ -31,7 +32,7 @@ from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.manifest import Manifest
 from wheelhouse_builder.runtime.payload import read_entries
 from wheelhouse_builder.runtime.policy import read_trust
-from wheelhouse_builder.runtime.skeleton import decode, rebuild
+from wheelhouse_builder.runtime.skeleton import FILTERED, decode, rebuild
 from wheelhouse_builder.runtime.zstd import choose_decoder
 
 NOISE = random.Random(0).randbytes(300_000)
@@ -106,6 +107,23 @@ def test_every_wheel_comes_out_bit_for_bit(contents: Contents, output: Path, tmp
     packed(contents, output, plain=plain, effort=effort)
     expected = {filename: wheel.path.read_bytes() for filename, wheel in contents.wheels.items()}
     assert wheels_within(output, tmp_path) == expected
+
+
+def test_machine_code_is_filtered_where_that_makes_it_smaller(tmp_path: Path, output: Path) -> None:
+    store = tmp_path / "store"
+    calls = [
+        make_wheel(store, "calls", "1.0", files={"calls.so": machine_code(), "calls_too.so": machine_code() + b"\xc3", "text.txt": TEXT})
+    ]
+    contents = make_contents(
+        store, *calls, make_wheel(store, "stored", "1.0", files={"a.so": machine_code()}, compression=zipfile.ZIP_STORED)
+    )
+    packed(contents, output, effort="max")
+    skeleton = decode(read_back(output, tmp_path)[1]["skeletons/calls-1.0-py3-none-any.whl"])
+    assert sum(member.method & FILTERED == FILTERED for member in skeleton.members) == 2
+    assert wheels_within(output, tmp_path) == {filename: wheel.path.read_bytes() for filename, wheel in contents.wheels.items()}
+    plain = output.stat().st_size
+    packed(contents, output, effort="balanced")
+    assert plain < output.stat().st_size - 10_000
 
 
 def test_what_is_reported_is_what_was_written(contents: Contents, output: Path) -> None:

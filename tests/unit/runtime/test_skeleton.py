@@ -18,6 +18,7 @@ from tests.support.handmade import taken_apart
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime.errors import BundleRefused
 from wheelhouse_builder.runtime.skeleton import (
+    FILTERED,
     MEMORY_8,
     MEMORY_9,
     METHODS,
@@ -95,7 +96,7 @@ def test_a_wheel_is_rebuilt_behind_what_the_file_holds_already(wheel: bytes) -> 
     assert out.getvalue() == b"before" + wheel
 
 
-@pytest.mark.parametrize("method", sorted(METHODS - {STORED, VERBATIM}))
+@pytest.mark.parametrize("method", sorted(method for method in METHODS - {STORED, VERBATIM} if not method & FILTERED))
 @pytest.mark.parametrize("piece", [1, 4096, 1 << 20])
 def test_deflate_does_not_depend_on_where_the_pieces_end(method: int, piece: int) -> None:
     data = random.Random(method).choices([b"import ", b"os\n", b"return ", b"\0\1\2", b"self."], k=40_000 if piece > 1 else 2000)
