@@ -3,6 +3,7 @@
 import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
+from .built import ManifestBuilt
 from .bundle import Bundle, VerifiedBundle
 from .install import Installed
 from .layout import REQUIREMENTS, lock_entry
@@ -41,6 +42,7 @@ def inspected(bundle: Bundle) -> Report:
         }
         for target in manifest.targets
     ]
+    built = {each.filename: _built(each) for each in manifest.built}
     report["distributions"] = [
         {
             "filename": each.filename,
@@ -52,6 +54,7 @@ def inspected(bundle: Bundle) -> Report:
             "bootstrap": each.bootstrap,
             "notable": list(each.notable),
             "attested": attested(each),
+            "built": built.get(each.filename),
             "from_base": manifest.base is not None and each.filename in manifest.base.taken,
         }
         for each in manifest.distributions
@@ -156,7 +159,36 @@ def _say_inspect(report: Report) -> List[str]:
         "  %-64s %12s%s" % (each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
         for each in report["distributions"]
     ]
-    return lines + _attested_by(report["distributions"]) + _notable(report["distributions"])
+    return lines + _attested_by(report["distributions"]) + _built_by(report["distributions"]) + _notable(report["distributions"])
+
+
+def _built(built: ManifestBuilt) -> Report:
+    """How a wheel was built."""
+    repair = built.repair
+    return {
+        "sdist": dict(built.sdist._asdict()),
+        "recipe": dict(built.recipe._asdict()),
+        "toolchain": {"name": built.toolchain.name, "tools": list(built.toolchain.tools), "packages": list(built.toolchain.packages)},
+        "materials": [dict(each._asdict()) for each in built.materials],
+        "repair": repair and {"tool": repair.tool, "raw": repair.raw, "grafted": [dict(each._asdict()) for each in repair.grafted]},
+        "log": built.log,
+    }
+
+
+def _built_by(distributions: Sequence[Report]) -> List[str]:
+    """What nobody published, and how it came about."""
+    lines: List[str] = []
+    for each in distributions:
+        built = each["built"]
+        if built is None:
+            continue
+        lines.append("  %s" % each["filename"])
+        lines.append("    of %s, sha256:%s" % (built["sdist"]["url"], built["sdist"]["sha256"]))
+        tools = ", ".join(built["toolchain"]["tools"])
+        lines.append("    by recipe %s, %s toolchain (%s)" % (built["recipe"]["name"], built["toolchain"]["name"], tools))
+        if built["repair"] and built["repair"]["grafted"]:
+            lines.append("    carries %s" % ", ".join(sorted({graft["library"] for graft in built["repair"]["grafted"]})))
+    return ["", "built by the packer", *lines] if lines else []
 
 
 def _attested_by(distributions: Sequence[Report]) -> List[str]:
