@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 OLDEST = (3, 6)
-TOO_OLD = 9  # EnvironmentFailure; the module that says so is too new for such a Python
+UNFIT = 9  # EnvironmentFailure; such a Python cannot import the module that says so
 
 
 def main():
@@ -17,12 +17,16 @@ def main():
     if sys.version_info < OLDEST:
         sys.stderr.write("error: this needs Python 3.6 or newer, and this is Python %d.%d.\n" % sys.version_info[:2])
         sys.stderr.write("hint: run the file with a newer one, as in: python3.9 FILE.whb --help\n")
-        return TOO_OLD
+        return UNFIT
     bundle = os.path.dirname(os.path.abspath(__file__))
     if not sys.flags.isolated:
         return restart_isolated(bundle)
-    from wheelhouse_runtime.cli import main as run  # type: ignore[import-not-found]  # noqa: PLC0415 # an old Python cannot parse it
-
+    try:
+        from wheelhouse_runtime.cli import main as run  # type: ignore[import-not-found]  # noqa: PLC0415 # an old Python cannot parse it
+    except ImportError as error:
+        sys.stderr.write("error: this Python lacks a part of the standard library: %s.\n" % error)
+        sys.stderr.write("hint: install all of it (on Debian python3: python3-minimal is not enough), or use another Python.\n")
+        return UNFIT
     return int(run(sys.argv[1:], bundle))
 
 
@@ -31,7 +35,7 @@ def restart_isolated(bundle):
     """Run again with -I: neither PYTHON* variables nor the user's site-packages nor the working directory have a say then."""
     if not sys.executable:
         sys.stderr.write("error: this Python does not know its own path.\nhint: run it as: python3 -I FILE.whb\n")
-        return TOO_OLD
+        return UNFIT
     command = [sys.executable, "-I", "-B", bundle] + sys.argv[1:]  # noqa: RUF005 # Python 2.7
     if os.name == "nt":  # there, exec ends this process at once and the shell does not wait for the other
         return subprocess.call(command)

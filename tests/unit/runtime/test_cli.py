@@ -163,6 +163,14 @@ def test_a_python_that_is_too_old_learns_it(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: this needs Python 3.6 or newer, and this is Python 3.")
 
 
+def test_a_python_that_lacks_a_part_of_its_library_is_told_which(home: Path) -> None:
+    """As Debian's python3-minimal does."""
+    without = "import runpy, sys; sys.modules['json'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run([sys.executable, "-I", "-c", without, "acme.whb"], cwd=home, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (9, 2)
+    assert "json" in done.stderr
+
+
 def test_a_reader_that_leaves_early_is_no_error(home: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
