@@ -11,6 +11,7 @@ need unshare util-linux
 need bsdtar libarchive-tools
 need tar tar
 need git git
+need gcc "gcc libc6-dev"
 
 [ -n "$missing" ] || exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then

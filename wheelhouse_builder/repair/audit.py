@@ -41,10 +41,11 @@ def audit(wheel: Path, target: Target, *, options: Options | None = None) -> tup
         problems = [Problem(member="", what=what) for what in wheel_problems(file, wheel.name)]
     if problems:
         return tuple(problems)
+    problems.extend(audit_code(Contents.of(wheel), target, options=options or Options()))
     tags = parse_wheel_filename(wheel.name)[3]
     if tags.isdisjoint(target.tags):
         problems.append(Problem(member="", what=f"has the tags {' '.join(sorted(map(str, tags)))}, none of which {target} accepts"))
-    return (*problems, *audit_code(Contents.of(wheel), target, options=options or Options()))
+    return tuple(problems)
 
 
 def audit_code(contents: Contents, target: Target, *, options: Options) -> tuple[Problem, ...]:
