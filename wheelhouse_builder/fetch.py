@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import NormalizedName
@@ -55,6 +56,31 @@ def fetch_what_is_good(
     if unreachable := [failure for failure in failures.values() if isinstance(failure, IndexFailure)]:
         raise _all_in_one(unreachable)
     return {**fetched, **{filename: failure.problems[0] for filename, failure in failures.items()}}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """What was fetched in a run: nothing is read twice."""
+
+    store: Store
+    client: IndexClient
+    reporter: Reporter
+    excused: Mapping[NormalizedName, str]
+    wheels: dict[str, Wheel] = field(default_factory=dict)
+    """By file name."""
+
+    def good_ones(self, wheels: Iterable[LockedWheel]) -> Mapping[str, Wheel | str]:
+        """See :func:`fetch_what_is_good`."""
+        found = fetch_what_is_good(wheels, self.store, client=self.client, reporter=self.reporter, excused=self.excused)
+        self.wheels.update((filename, wheel) for filename, wheel in found.items() if isinstance(wheel, Wheel))
+        return found
+
+    def all(self, wheels: Iterable[LockedWheel]) -> dict[str, Wheel]:
+        """See :func:`fetch`."""
+        wanted = {wheel.filename: wheel for wheel in wheels}
+        new = [wheel for filename, wheel in wanted.items() if filename not in self.wheels]
+        self.wheels.update(fetch(new, self.store, client=self.client, reporter=self.reporter, excused=self.excused))
+        return {filename: self.wheels[filename] for filename in sorted(wanted)}
 
 
 def _fetch_all(

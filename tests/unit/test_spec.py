@@ -362,11 +362,21 @@ resolver: pip-tools
             ("indexes: [{name: a, url: https://a.example, user_variable: U}]", "come together"),
             ("exclude-newer: soon", "a date or an age"),
             ("resolver: poetry", "there is no 'poetry'"),
+            ("kind: catalog", "there is no 'catalog'"),
+            ("keep: 2", "add 'kind: catalogue'"),
+            ("kind: catalogue\nkeep: 0", "a whole number from 1 to 100"),
         ],
     )
     def test_what_is_wrong_is_told_where_it_stands(self, write: Write, text: str, problem: str) -> None:
         with pytest.raises(SpecError, match=problem):
             read_spec(write(f"{GOOD}{text}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"), [("", None), ("kind: application\n", None), ("kind: catalogue\n", 1), ("kind: catalogue\nkeep: 3\n", 3)]
+)
+def test_a_catalogue_keeps_the_newest_release_unless_it_is_told_otherwise(write: Write, text: str, keep: int | None) -> None:
+    assert read_spec(write(f"{GOOD}{text}")).keep == keep
 
 
 @pytest.mark.parametrize(

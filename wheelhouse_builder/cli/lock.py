@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.cli.console import Console
+from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
 from wheelhouse_builder.cli.options import AsJson, Quiet, SpecPath, Verbose, spec_at
 from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.changes import Release
@@ -40,7 +41,7 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write pylock.TARGET.toml beside the spec, for each target.
+    """Write pylock.TARGET.toml beside the spec, for each target; of a catalogue, catalogue.TARGET.toml.
 
     Each target is resolved as that target: its own markers, its own tags. Review and commit these files: a bundle is made of exactly
     what they name. Versions that earlier locks chose stay where they still fit. What changes is told project by project, with the
@@ -56,8 +57,15 @@ def command(
     else:
         projects = frozenset(map(canonicalize_name, upgrade_project or ()))
         locks = make_locks(found, store=Store(), reporter=console, upgrade=upgrade, upgraded=projects)
-    document = {"command": "lock", "spec": str(path), "checked": check, "locks": [_document(lock) for lock in locks]}
-    console.result(document, "\n".join(line for lock in locks for line in _told(lock)))
+    document = {
+        "command": "lock",
+        "spec": str(path),
+        "checked": check,
+        "locks": [_document(lock) for lock in locks],
+        "lacking": lacking_document(new.lock for new in locks),
+    }
+    lines = [*(line for lock in locks for line in _told(lock)), *lacking_told(new.lock for new in locks)]
+    console.result(document, "\n".join(lines))
 
 
 def _document(new: NewLock) -> dict[str, Any]:

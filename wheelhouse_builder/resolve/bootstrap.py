@@ -26,19 +26,23 @@ def bootstrap(question: Question, chosen: tuple[LockedWheel, ...], engine: Engin
 
     A target that no decoder was made for gets none; it decompresses in pure Python. Raises NoWheelError when there is no pip.
     """
-    wanted = {canonicalize_name(Requirement(text).name): text for text in ("pip", *_decoder(question.target))}
+    wanted = {canonicalize_name(Requirement(text).name): text for text in ("pip", *decoder_for(question.target))}
     found = {wheel.project: wheel for wheel in chosen if wheel.project in wanted}
     lacking = tuple(text for project, text in wanted.items() if project not in found)
     answer = _ask(question, lacking, engine, shelf) or _ask(question, lacking[:1], engine, shelf)
     found |= {wheel.project: wheel for wheel in answer}
     if "pip" not in found:
-        raise NoWheelError(
-            f"pip: no wheel for {question.target}", hint="the index must hold pip: the bundle carries it, to install the others"
-        )
+        raise no_pip(question.target)
     return tuple(found[project] for project in sorted(found))
 
 
-def _decoder(target: Target) -> tuple[str, ...]:
+def no_pip(target: Target) -> NoWheelError:
+    """Why there can be no bundle for ``target``."""
+    return NoWheelError(f"pip: no wheel for {target}", hint="the index must hold pip: the bundle carries it, to install the others")
+
+
+def decoder_for(target: Target) -> tuple[str, ...]:
+    """The decoder that ``target`` needs, as a requirement; none where there is none for it, or none is needed."""
     major, minor = map(int, str(target.markers["python_version"]).split("."))
     if (major, minor) >= ZSTD_IN_STDLIB or not target.interpreter.startswith("cp"):
         return ()  # the wheels for PyPy hold no compiled module that could travel alone

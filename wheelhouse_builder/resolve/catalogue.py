@@ -23,7 +23,7 @@ from pathlib import Path
 from packaging.pylock import Package, PackageWheel, Pylock
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from wheelhouse_builder.adapters.metadata import UNREADABLE, read_metadata
@@ -34,7 +34,7 @@ from wheelhouse_builder.model.lock import Closure, Lacking, Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve import engine_for, refuse_what_cannot_be
-from wheelhouse_builder.resolve.bootstrap import bootstrap
+from wheelhouse_builder.resolve.bootstrap import decoder_for, no_pip
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Requirements
@@ -74,7 +74,7 @@ def resolve_catalogue(
     with (
         routed(pages, requirements.indexes, requirements.exclude_newer) as router,
         Shelf(router or pages, router.url if router else requirements.indexes[0].url, memory=cache / "requires-python") as shelf,
-        (reporter or Silent()).step("resolving", total=0, unit="wishes") as step,
+        (reporter or Silent()).step("resolving", total=0, unit="answers") as step,
     ):
         engines: dict[str, Engine] = {UV: Uv(runner=runner, cache=cache / "uv")}
         engines[PIP_TOOLS] = PipTools(runner=runner, cache=cache / "pip", shelf=shelf)
@@ -136,18 +136,13 @@ class Cataloguer:
         self.known = Knowledge(stock=Stock(self.shelf), constraints=constraints)
 
     def locks(self) -> list[Lock]:
-        """One for each target. Raises IndexFailure, EnvironmentFailure."""
+        """One for each target. Raises NoWheelError where there is no pip, IndexFailure, EnvironmentFailure."""
         asked = {target.name: self._asked(target) for target in self.targets}
         self.known.stock.read({canonicalize_name(each.name) for requirements in asked.values() for each in requirements})
         wishes = [self._wish(requirement, target) for target in self.targets for requirement in asked[target.name]]
         self.step.expect(len(wishes))
         self._answer(wishes)
-        with ThreadPoolExecutor(AT_ONCE, "bootstrap") as threads:
-            tools = list(threads.map(self._bootstrap, self.targets))
-        return [
-            self._lock(target, tool, [wish for wish in wishes if wish.target is target])
-            for target, tool in zip(self.targets, tools, strict=True)
-        ]
+        return [self._lock(target, [wish for wish in wishes if wish.target is target]) for target in self.targets]
 
     def _asked(self, target: Target) -> tuple[Requirement, ...]:
         """What is asked for on ``target``, each once."""
@@ -160,20 +155,29 @@ class Cataloguer:
         candidates = list(self.known.allowed(project, target, (requirement.specifier,), previews=previews))
         wish = Wish(requirement=requirement, target=target, candidates=candidates, left=self.requirements.keep or 1)
         if not candidates:
-            wish.give_up(*self._nothing(project, target))
+            wish.give_up(*self._nothing(requirement, target))
         return wish
 
-    def _nothing(self, project: NormalizedName, target: Target) -> tuple[str, Version | None]:
-        """Why no release of ``project`` can be chosen, and one that could if it were asked for."""
+    def _nearest(self, requirement: Requirement, offered: Sequence[Version]) -> Version:
+        """Of those that could be had, newest first, the one that comes next after what is asked for; the newest, if none does."""
+        releases = self.shelf.releases(canonicalize_name(requirement.name))
+        named = (Version(each.version.removesuffix(".*")) for each in requirement.specifier)
+        asked = max(requirement.specifier.filter(releases, prereleases=True), default=None) or max(named, default=offered[0])
+        return min((version for version in offered if version >= asked), default=offered[0])
+
+    def _nothing(self, requirement: Requirement, target: Target) -> tuple[str, Version | None]:
+        """Why no release can be chosen, and one that could if it were asked for."""
+        project = canonicalize_name(requirement.name)
         if offered := self.known.stock.of(project, target):
-            return "no release that is asked for has a wheel", offered[0].version
+            return "no release that is asked for has a wheel", self._nearest(requirement, [wheel.version for wheel in offered])
         if self.known.stock.has_wheels(project):
             return "no release has a wheel", None
         return ("it publishes no wheels" if self.shelf.listed(project) else "no index has it"), None
 
-    def _answer(self, wishes: Iterable[Wish]) -> None:
+    def _answer(self, wishes: Sequence[Wish]) -> None:
         """Walk, learn what was wanted, walk on; what is stuck then is for a resolver."""
         waiting = [wish for wish in wishes if wish.open]
+        self.step.advance(len(wishes) - len(waiting))
         while waiting:
             wanted = [answer for wish in waiting if not wish.stuck and (answer := self._walk(wish)) is not None]
             if wanted:
@@ -241,9 +245,15 @@ class Cataloguer:
         return Question(target=target, requirements=(), constraints=constraints, index=self.requirements.indexes[0])
 
     def _bootstrap(self, target: Target) -> tuple[LockedWheel, ...]:
-        return bootstrap(self._question(target), (), self.engines[target.name], self.shelf)
+        """What the target needs before it can install anything, as :mod:`~wheelhouse_builder.resolve.bootstrap` says."""
+        wanted = [Requirement(text) for text in ("pip", *decoder_for(target))]
+        self.known.stock.read(canonicalize_name(each.name) for each in wanted)
+        found = [next(self.known.allowed(canonicalize_name(each.name), target, (each.specifier,)), None) for each in wanted]
+        if found[0] is None:
+            raise no_pip(target)
+        return tuple(sorted((wheel for wheel in found if wheel is not None), key=lambda wheel: wheel.project))
 
-    def _lock(self, target: Target, tools: tuple[LockedWheel, ...], wishes: Iterable[Wish]) -> Lock:
+    def _lock(self, target: Target, wishes: Iterable[Wish]) -> Lock:
         closures, lacking = [], []
         wheels: dict[str, LockedWheel] = {}
         for wish in wishes:
@@ -258,7 +268,7 @@ class Cataloguer:
             target=target,
             pylock=_pylock(ordered),
             wheels=ordered,
-            bootstrap=tools,
+            bootstrap=self._bootstrap(target),
             requirements=self._asked(target),
             inputs=self.requirements.digest(target),
             closures=tuple(sorted(closures, key=lambda closure: str(closure.requirement))),
