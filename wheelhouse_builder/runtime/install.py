@@ -250,7 +250,7 @@ def _merge(python: Interpreter, job: Job, receipt: Receipt, found: Optional[Rece
     try:
         carry_out(moves, private, target)
         _require_undamaged(target, receipt)
-        conclude(private)
+        conclude(moves, private, target)
     except BaseException:
         undo(private.path, target.path)
         raise

@@ -62,10 +62,12 @@ def carry_out(moves: Moves, private: Folder, target: Folder) -> None:
     target.sync_all()
 
 
-def conclude(private: Folder) -> None:
+def conclude(moves: Moves, private: Folder, target: Folder) -> None:
     """From here on there is nothing to undo."""
     private.rename(JOURNAL, private, "done.json")
     private.sync()
+    for path in moves.going:
+        _prune(_at(target.path, path), target.path)
 
 
 def undo(private: str, target: str) -> bool:
@@ -78,7 +80,7 @@ def undo(private: str, target: str) -> bool:
     for path in reversed(moves.coming):
         if not os.path.lexists(_at(os.path.join(private, STAGED), path)) and os.path.lexists(_at(target, path)):
             os.unlink(_at(target, path))
-            _prune(os.path.dirname(_at(target, path)), target)
+        _prune(_at(target, path), target)
     for path in moves.going:
         if os.path.lexists(_at(os.path.join(private, KEPT), path)):
             _move(_at(os.path.join(private, KEPT), path), _at(target, path))
@@ -94,6 +96,8 @@ def _of_projects(target: Folder, projects: Set[str], site_packages: str) -> Iter
         if match is None or re.sub(r"[-_.]+", "-", match.group("project")).lower() not in projects:
             continue
         record = posixpath.join(site_packages, name, "RECORD")
+        if os.path.isdir(os.path.join(folder, name)) and not os.listdir(os.path.join(folder, name)):
+            continue
         if not os.path.isfile(_at(target.path, record)):
             raise InstallError(
                 "%s was installed without a RECORD of its files." % name,
@@ -128,8 +132,9 @@ def _move(source: str, destination: str) -> None:
     os.replace(source, destination)
 
 
-def _prune(folder: str, root: str) -> None:
-    """Take away directories that are empty now."""
+def _prune(path: str, root: str) -> None:
+    """Take away the directories above ``path`` that are empty now."""
+    folder = os.path.dirname(path)
     with contextlib.suppress(OSError):
         while folder != root:
             os.rmdir(folder)

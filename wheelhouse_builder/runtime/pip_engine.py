@@ -64,7 +64,7 @@ def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistributi
     command = [job.python, "-I", "-c", _RUN_PIP, wheel, job.environment, job.final, *_PIP_INSTALL, *compiling, *options]
     run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
-    check = [job.python, "-I", "-m", "pip", "check", "--isolated", "--disable-pip-version-check"]
+    check = [job.python, "-I", "-B", "-m", "pip", "check", "--isolated", "--disable-pip-version-check"]
     run(check, job.scratch, "The distributions of %s do not fit together." % target.name, hint=_HINT)
 
 
