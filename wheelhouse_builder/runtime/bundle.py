@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import sshsig
-from .control import END_SIZE, control_size, decode_control
+from .control import END_SIZE, control_size, decode_control, is_end_record
 from .errors import BundleRefused, SignatureRefused
 from .layout import (
     CHUNK_SIZE,
@@ -39,6 +39,10 @@ from .volumes import open_source
 
 _MOST_HASHERS = 4
 """Chunks that are hashed at the same time; no medium is faster, and each takes 4 MiB of memory."""
+_FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
+"""With which the payload begins (zstd)."""
+_LONGEST_TAIL = 1 << 16
+"""Bytes at the end of a file that are looked through for what was added to it, to say so."""
 _SIGNATURE_NAME = re.compile(re.escape(SIGNATURES) + r"[0-9a-f]{32}\.sig")
 _SAYS_NOTHING = "The file is cut off, was changed, or is no bundle. Copy it again and compare its SHA-256 with the sender's."
 
@@ -223,7 +227,7 @@ def _read_control(file: Source) -> Tuple[int, Dict[str, bytes]]:
     """The payload's size, from where the control part begins, and the control part's members."""
     if file.size < SKIPPABLE_HEADER_SIZE + END_SIZE:
         raise _no_bundle(file.path, "it is too short")
-    size = control_size(file.read(file.size - END_SIZE, END_SIZE))
+    size = _control_size(file)
     payload_size = file.size - size - SKIPPABLE_HEADER_SIZE
     if payload_size < 0:
         raise _no_bundle(file.path, "its end record tells of more than the file holds")
@@ -231,6 +235,19 @@ def _read_control(file: Source) -> Tuple[int, Dict[str, bytes]]:
     if data[:SKIPPABLE_HEADER_SIZE] != SKIPPABLE_MAGIC + struct.pack("<I", size):
         raise _no_bundle(file.path, "its control part does not begin where its end record says")
     return payload_size, decode_control(data[SKIPPABLE_HEADER_SIZE:])
+
+
+def _control_size(file: Source) -> int:
+    """The length in bytes of the control part, from the end of the file."""
+    end = file.read(file.size - END_SIZE, END_SIZE)
+    if is_end_record(end):
+        return control_size(end)
+    if file.read(0, len(_FRAME_MAGIC)) != _FRAME_MAGIC:
+        raise _no_bundle(file.path, "it neither begins nor ends as one")
+    tail = file.read(max(0, file.size - _LONGEST_TAIL), min(file.size, _LONGEST_TAIL))
+    places = (len(tail) - at for at in range(len(tail) - END_SIZE, 0, -1) if is_end_record(tail[at : at + END_SIZE]))
+    more = next(places, END_SIZE) - END_SIZE
+    raise _no_bundle(file.path, "{} bytes stand behind its end".format(more) if more else "it is cut off")
 
 
 def _no_bundle(path: str, why: str) -> BundleRefused:

@@ -73,16 +73,19 @@ def decode_control(data: bytes) -> Dict[str, bytes]:
     return members
 
 
+def is_end_record(data: bytes) -> bool:
+    """Whether ``data`` is an end record without a comment."""
+    return len(data) == END_SIZE and data.startswith(_END_MAGIC) and data.endswith(b"\0\0")
+
+
 def control_size(end_record: bytes) -> int:
     """The length in bytes of the control part, from the :data:`END_SIZE` bytes with which the file ends.
 
     Raises BundleRefused if they are no end record, or tell of a control part beyond its bound.
     """
-    if len(end_record) != END_SIZE:
+    if not is_end_record(end_record):
         raise _malformed("it has no end record")
-    magic, _disk, _first, _here, count, size, offset, comment = _END.unpack(end_record)
-    if magic != _END_MAGIC or comment:
-        raise _malformed("it has no end record")
+    _magic, _disk, _first, _here, count, size, offset, _comment = _END.unpack(end_record)
     if count > MAX_CONTROL_MEMBERS:
         raise _malformed("it has {} members, {} are allowed".format(count, MAX_CONTROL_MEMBERS))
     total = END_SIZE + int(size) + int(offset)

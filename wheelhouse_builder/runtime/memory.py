@@ -127,38 +127,63 @@ def remembering(memory: Memory, manifest: Manifest, digest: str, policy: Policy)
     if manifest.policy.channel is None and policy.version is None:
         yield
         return
+    lock = memory.path + ".lock"
     with disk_failures(memory.path):
         os.makedirs(os.path.dirname(memory.path), mode=0o755, exist_ok=True)
-        lock = os.open(memory.path + ".lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    try:
-        yield
-        with disk_failures(memory.path), _locked(lock):
-            now = read_memory(memory.path, allow_rollback=memory.allow_rollback)
-            _write(memory.path, now.after(manifest, digest, policy, time.time()))
-    finally:
-        os.close(lock)
+        with _alone(lock):
+            pass
+    yield
+    with disk_failures(memory.path), _alone(lock):
+        now = read_memory(memory.path, allow_rollback=memory.allow_rollback)
+        _write(memory.path, now.after(manifest, digest, policy, time.time()))
 
 
 @contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Alone until the end. The lock goes with the process, however it ends."""
+def _alone(path: str) -> Iterator[None]:
+    """Hold the lock file at ``path`` until the end; then it goes away. The lock itself goes with the process, however that ends."""
+    descriptor = _open_locked(path)
+    try:
+        yield
+    finally:
+        if os.name == "nt":  # there, a file that somebody has open stays
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        else:
+            os.unlink(path)
+            os.close(descriptor)
+
+
+def _open_locked(path: str) -> int:
+    """Open and lock ``path``. Whoever had it before us took the file away: then what we locked is not the lock any more."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        try:
+            _lock(descriptor)
+            if os.name == "nt" or _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
     if os.name == "nt":
         import msvcrt  # noqa: PLC0415 # Windows only
 
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        try:
-            yield
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         return
     import fcntl  # noqa: PLC0415 # not on Windows
 
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
     try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _write(path: str, document: Dict[str, Any]) -> None:

@@ -155,8 +155,9 @@ def _say_inspect(report: Report) -> List[str]:
     lines += ["", "targets"]
     lines += ["  %-40s %4d distributions, %s" % (each["name"], each["distributions"], each["pip"]) for each in report["targets"]]
     lines += ["", "distributions"]
+    width = max([len(each["filename"]) for each in report["distributions"]] + [64])
     lines += [
-        "  %-64s %12s%s" % (each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
+        "  %-*s %12s%s" % (width, each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
         for each in report["distributions"]
     ]
     return lines + _attested_by(report["distributions"]) + _built_by(report["distributions"]) + _notable(report["distributions"])

@@ -222,6 +222,37 @@ def test_many_at_once_leave_the_highest(host: Host) -> None:
     assert host.document["rollbacks"] == []
 
 
+def test_many_who_change_it_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    """The lock's file goes away with each holder; nobody is alone with one that is gone."""
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+
+    def count() -> None:
+        for _ in range(50):
+            with memory._alone(str(tmp_path / "lock")):
+                counter.write_text(str(int(counter.read_text()) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.read_text() == "400"
+
+
+def test_nothing_lies_beside_the_state_file(host: Host) -> None:
+    host.take(host.bundle(1))
+    assert [path.name for path in host.state.parent.iterdir()] == ["state.json"]
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(host: Host, tmp_path: Path) -> None:
+    host.state.parent.mkdir()
+    host.state.with_name("state.json.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EnvironmentFailure):
+        host.take(host.bundle(1))
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_the_place_is_the_systems_for_root_and_the_users_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert memory.default_path() == "/var/lib/wheelhouse/state.json"

@@ -30,7 +30,8 @@ from tests.support.malformed_wheels import (
     with_record,
 )
 from tests.support.wheels import make_wheel
-from wheelhouse_builder.runtime.wheel import name_problem, parse_wheel_filename, same_version, wheel_problems, zip_problems
+from wheelhouse_builder.runtime.versions import same_version
+from wheelhouse_builder.runtime.wheel import name_problem, parse_wheel_filename, wheel_problems, zip_problems
 
 AMBIGUOUS = "short_usize_zip64.zip"
 """PyPI lets it pass; it holds 51 bytes of which readers that believe the other size field see 9, with the same CRC-32."""
