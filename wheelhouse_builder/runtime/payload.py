@@ -4,6 +4,7 @@ Each tar header is computed from the manifest and compared; none is ever interpr
 """
 
 import bisect
+import threading
 from contextlib import closing
 from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
@@ -80,16 +81,28 @@ class PoolSpool:
         self.path = path
         self._places = tuple(places)
         self._starts = [place.start for place in places]
+        self._sizes = {place.path: place.size for place in places}
         self._offsets: Dict[str, int] = {}
         self._size = 0
+        self._lock = threading.Lock()
+        with open(path, "xb"):
+            pass
 
     def add(self, path: str, contents: Iterable[bytes]) -> None:
-        """Append the entry ``path``."""
-        self._offsets[path] = self._size
-        with open(self.path, "ab") as file:
+        """Put the entry ``path`` after those that are there. May run in several threads at once. Raises BundleRefused for another size."""
+        with self._lock:
+            offset, self._size = self._size, self._size + self._sizes[path]
+        end = offset
+        with open(self.path, "r+b") as file:
+            file.seek(offset)
             for piece in contents:
+                end += len(piece)
+                if end > offset + self._sizes[path]:
+                    break
                 file.write(piece)
-                self._size += len(piece)
+        if end != offset + self._sizes[path]:
+            raise BundleRefused("The pool is to have %d bytes of %s, and there are others." % (self._sizes[path], path))
+        self._offsets[path] = offset
 
     def missing(self, skeleton: Skeleton) -> Set[str]:
         """The entries that ``skeleton`` refers to and that were not added yet."""

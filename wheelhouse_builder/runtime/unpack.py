@@ -9,7 +9,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from itertools import chain
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from . import zstd_wheel
 from .agreement import disagreements, lock_of
@@ -39,6 +40,12 @@ from .skeleton import decode, rebuild
 from .staging import destination, publish, require_space, staging, sync_tree
 from .wheel import wheel_problems
 from .zstd import Decoder, choose_decoder
+
+_MOST_WINDOWS = 4
+"""Frames that are decompressed at once: each takes up to 128 MiB, and four of them are as fast as most disks."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Unpacked(NamedTuple):
@@ -163,17 +170,13 @@ class _Extraction:
         """Decompress each frame that is needed, once, and write what is needed of it."""
         decoder = self._decoder()
         first = frames_with(self._manifest, self._first_entries())
-        with self._progress.step("decompressing", total=self._tar_size(first), unit="B") as step:
-            for index in first:
-                self._read_frame(decoder, index, step.advance)
+        self._read_in_threads(decoder, first)
         self._check_files()
         missing = self._missing_pool()
         require_space(self._scratch, self._wheels_size() + self._pool.size_of(missing))
         self._take_from_base(missing)
         second = frames_with(self._manifest, missing)
-        with self._progress.step("decompressing", total=self._tar_size(second), unit="B") as step:
-            for index in second:
-                self._read_frame(decoder, index, step.advance)
+        self._read_in_threads(decoder, second)
 
     def _take_from_base(self, missing: Set[str]) -> None:
         """Put the distributions that the base holds into the tree, and what leads the pool into the spool."""
@@ -214,7 +217,8 @@ class _Extraction:
         """Rebuild what is not whole yet and prove every wheel, largest first. Raises with the problems of all."""
         work = sorted(self.distributions, key=lambda each: (-each.size, each.filename))
         with self._progress.step("rebuilding wheels", total=sum(each.size for each in work), unit="B") as step:
-            problems = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop)
+            found = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop, _cores())
+        problems = list(chain.from_iterable(found))
         if problems:
             raise _refusal(problems)
         self._correct_locks()
@@ -253,15 +257,30 @@ class _Extraction:
             missing |= self._pool.missing(decode(self._skeleton(each)))
         return missing
 
+    def _read_in_threads(self, decoder: Decoder, frames: Sequence[int]) -> None:
+        """Decompress frames side by side, largest first; each takes the memory of a window."""
+        work = sorted(frames, key=lambda index: -self._manifest.frames[index].tar_size)
+        with self._progress.step("decompressing", total=self._tar_size(frames), unit="B") as step:
+            _in_threads(lambda index: self._read_frame(decoder, index, step.advance), work, self._stop, _MOST_WINDOWS)
+
     def _read_frame(self, decoder: Decoder, index: int, advance: Callable[[int], None]) -> None:
         wanted = self._first_entries()
         with closing(read_entries(self._bundle, index, decoder)) as entries:
             for path, size, contents in entries:
+                pieces = self._heeding(contents, advance)
                 if path.startswith(POOL):
-                    self._pool.add(path, contents)
+                    self._pool.add(path, pieces)
                 elif path in wanted:
-                    _write_new(self._place(path), contents)
-                advance(size)
+                    _write_new(self._place(path), pieces)
+                else:
+                    advance(size)
+
+    def _heeding(self, pieces: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
+        """``pieces``, of which ``advance`` hears, and which end when the others have."""
+        for piece in pieces:
+            self._between()
+            advance(len(piece))
+            yield piece
 
     def _place(self, path: str) -> str:
         """Where an entry that is no pool entry is written."""
@@ -343,8 +362,6 @@ class _Extraction:
         return ["size or SHA-256 is not what the manifest says."]
 
     def _rebuild(self, distribution: ManifestDistribution, path: str) -> None:
-        with open(self._pool.path, "ab"):  # there is no pool where no wheel needs one
-            pass
         with open(self._pool.path, "rb") as spool, open(path, "xb") as out:
             rebuild(decode(self._skeleton(distribution)), self._pool.reader(spool, self._between), out, distribution.size)
 
@@ -366,14 +383,12 @@ def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[st
     return {each.path: (each.size, each.sha256) for each in manifest.files if each.path in wanted}
 
 
-def _in_threads(
-    work: Callable[[ManifestDistribution], List[str]], items: Sequence[ManifestDistribution], stop: threading.Event
-) -> List[str]:
-    """The problems that ``work`` finds, on all cores. When one raises, or the user interrupts, the others end at their next piece."""
-    with ThreadPoolExecutor(max_workers=_cores()) as executor:
+def _in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item], stop: threading.Event, most: int) -> List[_Result]:
+    """What ``work`` returns, on at most ``most`` cores. When one raises, or the user interrupts, the others end at their next piece."""
+    with ThreadPoolExecutor(max_workers=min(most, _cores())) as executor:
         futures = [executor.submit(work, item) for item in items]
         try:
-            return [problem for future in futures for problem in future.result()]
+            return [future.result() for future in futures]
         except BaseException:
             stop.set()
             for future in futures:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +168,28 @@ def test_the_pool_is_read_from_where_its_entries_were_put(pool: PoolSpool) -> No
     pool.add("pool/0001", [b"4567"])
     assert read(pool, 0, 12) == b"0123456789ab"
     assert read(pool, 3, 6) == b"345678"
+
+
+def test_entries_are_added_side_by_side(tmp_path: Path) -> None:
+    places = [Place(f"pool/{number:04}", number * 5000, 5000) for number in range(8)]
+    spool = PoolSpool(places, str(tmp_path / "pool"))
+    together = threading.Barrier(8)
+
+    def add(place: Place) -> None:
+        together.wait()
+        spool.add(place.path, (place.path[-1].encode() * 500 for _ in range(10)))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, places))
+    assert read(spool, 0, 40_000) == b"".join(b"%d" % number * 5000 for number in range(8))
+
+
+@pytest.mark.parametrize("contents", [b"456", b"45678"])
+def test_an_entry_of_another_size_is_refused(pool: PoolSpool, contents: bytes) -> None:
+    with pytest.raises(BundleRefused, match="4 bytes of pool/0001"):
+        pool.add("pool/0001", [contents])
+    with pytest.raises(BundleRefused, match="pool/0001"):
+        read(pool, 4, 1)
 
 
 def test_an_entry_that_was_not_added_is_missing_and_never_read_as_nothing(pool: PoolSpool) -> None:
