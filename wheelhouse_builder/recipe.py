@@ -18,7 +18,6 @@ r"""Recipes: how one project's sdist becomes a portable, tested wheel. ``recipes
     forbidden-rpaths: [/opt]
     exclude: [libGL.so.1]                  # libraries that the target has itself
     test:                                  # of the finished wheel, without a network and without the libraries that it was built with
-      requirements: [psycopg2-pool]        # also locked projects that it wants to have installed
       imports: [MySQLdb]
       services:                            # each started before the commands, ended after them
         - {name: mariadb, packages: {debian: [mariadb-server]}, prepare: […], start: …, ready: …}
@@ -52,7 +51,7 @@ from wheelhouse_builder.sdist import SdistFacts
 NATIVE, ZIG, ROOT = TOOLCHAINS = ("native", "zig", "root")
 REQUIRED = {"project": "project: mysqlclient"}
 LIBRARY_KEYS = ("name", "url", "sha256", "commands")
-TEST_KEYS = ("requirements", "imports", "services", "commands")
+TEST_KEYS = ("imports", "services", "commands")
 SERVICE_KEYS = ("name", "packages", "prepare", "start", "ready")
 _HINT = "mend the lines named above; `wheelhouse recipe show docopt` prints a whole one"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -99,7 +98,6 @@ class Service:
 class Proof:
     """What proves that a wheel works."""
 
-    requirements: tuple[Requirement, ...] = ()
     imports: tuple[str, ...] = ()
     services: tuple[Service, ...] = ()
     commands: tuple[str, ...] = ()
@@ -307,7 +305,6 @@ def _libraries(page: Page, node: yaml.Node, where: str) -> tuple[Library, ...]:
 def _test(page: Page, node: yaml.Node, where: str) -> Proof:
     values = page.mapping(node, where, TEST_KEYS, {})
     readers: Mapping[str, Callable[[Page, yaml.Node, str], Any]] = {
-        "requirements": _requirements,
         "imports": _imports,
         "services": _services,
         "commands": _strings,

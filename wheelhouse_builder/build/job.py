@@ -73,7 +73,7 @@ class Inputs:
             "recipe": self.recipe.digest,
             "target": None if self.recipe.pure else [self.target.name, list(map(str, self.target.tags[:1]))],
             "toolchain": [self.ready.toolchain, *self.ready.tools, *self.ready.packages],
-            "environment": dict(self.ready.environment),
+            "environment": [dict(self.ready.environment), dict(self.ready.compiling)],
             "files": dict(self.ready.files),
             "requirements": sorted(wheel.sha256 for wheel in self.requirements),
             "repair": [f"{tool} {installed(tool)}" for tool in REPAIR_TOOLS],
@@ -125,6 +125,8 @@ class Job:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content, encoding="utf-8")
             file.chmod(0o755)
+        for path, folder in inputs.ready.folders.items():
+            shutil.copytree(folder, self._folder / path)
 
     def _patch(self) -> None:
         for patch in self._inputs.recipe.patches:
@@ -155,7 +157,8 @@ class Job:
     def _build_wheel(self) -> Path:
         settings = [part for key, value in self._inputs.recipe.config_settings.items() for part in ("--config-setting", f"{key}={value}")]
         flags = ["--wheel", "--no-sources", "--no-build-isolation", "--no-create-gitignore", "--python", f"{ENV}/bin/python"]
-        self._step("it does not build", [*_uv("build"), *flags, *settings, "--out-dir", "out", "src"], key="project")
+        build = [*_uv("build"), *flags, *settings, "--out-dir", "out", "src"]
+        self._step("it does not build", build, key="project", environment=self._inputs.ready.compiling)
         wheels = sorted((self._folder / "out").glob("*.whl"))
         if len(wheels) != 1:
             raise BuildFailed(f"the build left {len(wheels)} wheels, not one")
@@ -191,9 +194,9 @@ class Job:
         except WheelhouseError as error:
             raise BuildFailed(*error.problems, hint=error.hint, key="toolchain") from error
 
-    def _step(self, failure: str, command: Sequence[str], *, key: str = "") -> None:
+    def _step(self, failure: str, command: Sequence[str], *, key: str = "", environment: Mapping[str, str] | None = None) -> None:
         """Run one program in the sandbox. Raises BuildFailed when it fails."""
-        ended = self._inputs.ready.sandbox.run(self._folder, command, env=self._environment())
+        ended = self._inputs.ready.sandbox.run(self._folder, command, env={**self._environment(), **(environment or {})})
         said = (ended.stdout + ended.stderr).rstrip()
         self._log += [f"$ {' '.join(command)}", *([said] if said else [])]
         if ended.returncode != 0:

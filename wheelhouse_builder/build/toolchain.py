@@ -34,6 +34,10 @@ class Ready:
     """System packages that the recipe names, each with its version."""
     files: Mapping[str, str] = field(default_factory=dict)
     """What it wants to find in the build's folder: path → content; compilers' wrappers and the like, which may be executed."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """What it wants to find there, too: path → folder, which is copied."""
+    compiling: Mapping[str, str] = field(default_factory=dict)
+    """What the project's own build sees of the environment beside :attr:`environment`."""
     library_paths: tuple[Path, ...] = ()
     """Where the repair finds what was linked, beside what was built in the folder."""
     system_libraries: bool = True
