@@ -1,4 +1,4 @@
-"""The connected side on one page: resolve → fetch → attest → rehearse → pack.
+"""The connected side on one page: resolve → fetch → attest → build → rehearse → pack.
 
 Locks that lie beside the spec were reviewed, so a bundle is made of exactly these. When they do not answer the spec any more, or one is
 missing, the bundle is refused until ``wheelhouse lock`` has been run again. Where there is none at all, the targets are resolved on
@@ -13,24 +13,29 @@ from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
-from packaging.utils import NormalizedName
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.adapters.index import IndexClient, Login, login_from_environment
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.adapters.notary import Notary
-from wheelhouse_builder.adapters.places import Place
+from wheelhouse_builder.adapters.places import Place, Root
 from wheelhouse_builder.adapters.router import Several
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.attest import attest
-from wheelhouse_builder.errors import SpecError, UsageError
-from wheelhouse_builder.fetch import fetch
+from wheelhouse_builder.build import Built, Made, build
+from wheelhouse_builder.errors import NoWheelError, SpecError, UsageError
+from wheelhouse_builder.fetch import Fetched, fetch
 from wheelhouse_builder.model.changes import Changes, changes
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Base, Contents, Packed, pack
-from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running
+from wheelhouse_builder.recipe import Cookbook
+from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, write_lock
+from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
 from wheelhouse_builder.spec import Index, Spec
 
 LOCK_AGAIN = "run `wheelhouse lock`, review what changes, then try again"
@@ -61,6 +66,8 @@ class Report:
     """One for each target, in the spec's order."""
     wheels: tuple[Wheel, ...]
     """All that the locks name, sorted by file name."""
+    made: tuple[Made, ...] = ()
+    """The wheels that were built, by target."""
     rehearsed: tuple[Rehearsed, ...] = ()
     """What became of each target that was to be run; empty when none was."""
 
@@ -74,9 +81,11 @@ def make_locks(
     Raises UsageError for a project that no lock holds, SpecError, ResolutionError, NoWheelError, IndexFailure, EnvironmentFailure.
     """
     previous = _locks_beside(spec)
+    if spec.keep is not None and upgraded:
+        raise UsageError("a catalogue holds the newest releases of all its projects", hint="use --upgrade alone, or constrain the others")
     kept = {} if upgrade else {name: _without(lock, upgraded) for name, lock in previous.items()}
     _refuse_unknown(upgraded, previous.values())
-    locks = _resolved(spec, store, reporter, kept)
+    locks = _resolved_anew(spec, store, reporter, kept)
     new = tuple(_new(spec, lock, previous) for lock in locks)
     for each in new:
         if each.previous != each.lock:
@@ -90,7 +99,7 @@ def check_locks(spec: Spec, *, store: Store, reporter: Reporter) -> tuple[NewLoc
     Raises SpecError, with what would change, when they are not, and what the stages raise.
     """
     previous = _locks_beside(spec)
-    new = tuple(_new(spec, lock, previous) for lock in _resolved(spec, store, reporter, previous))
+    new = tuple(_new(spec, lock, previous) for lock in _resolved_anew(spec, store, reporter, previous))
     stale = [f"{each.path.name}: {problem}" for each in new if each.previous != each.lock for problem in _stale(each)]
     if stale:
         raise SpecError(*stale, hint=LOCK_AGAIN)
@@ -105,7 +114,7 @@ def reviewed_locks(spec: Spec) -> tuple[Lock, ...]:
     requirements = Requirements.of(spec)
     beside = _locks_beside(spec)
     stale = [
-        f"{spec.folder / lock_filename(target)}: "
+        f"{spec.folder / lock_filename(target, keep=spec.keep)}: "
         + ("answers another question than the spec asks now" if target.name in beside else "is missing")
         for target in spec.targets
         if target.name not in beside or beside[target.name].inputs != requirements.digest(target)
@@ -126,21 +135,31 @@ def make_bundle(
     plain: bool = False,
     effort: str = "balanced",
     base: Base | None = None,
+    strict: bool = False,
+    tested: bool = True,
 ) -> Report:
     """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``; of what ``base`` holds nothing travels.
 
-    It is rehearsed by running, too, where there are ``places`` for that: each target in the first that can.
-    Raises what the stages raise; then nothing was written, but what was fetched stays in ``store``.
+    It is rehearsed by running, too, where there are ``places`` for that: each target in the first that can. With ``strict``, a catalogue
+    that lacks something is refused: NoWheelError. Wheels that are built here are ``tested`` as their recipes say. Raises what the stages
+    raise; then nothing was written, but what was fetched and built stays in ``store``.
     """
     notary = Notary() if spec.attestations.asked else None
     locks = reviewed_locks(spec)
     with IndexClient(logins=_logins(spec.indexes)) as client:
-        locks = locks or resolve(Requirements.of(spec), spec.targets, pages=client, cache=store.root, reporter=reporter)
-        wanted = chain.from_iterable((*lock.wheels, *lock.bootstrap) for lock in locks)
-        wheels = fetch(wanted, store, client=client, reporter=reporter, excused=spec.excused)
+        cookbook = Cookbook.of(spec.recipes)
+        fetched = Fetched(store=store, client=client, reporter=reporter, excused=spec.excused)
+        locks = locks or _resolved(spec, fetched, cookbook)
+        if strict:
+            _refuse_lacking(locks)
+        wheels: Mapping[str, Wheel] = fetched.all(chain.from_iterable(lock.files for lock in locks))
         if notary:
             offers = Several(client, places_of(spec.indexes))
             wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+        roots = {place.target: place.root for place in places if isinstance(place, Root)}
+        built = build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
+        wheels = built.wheels
+        locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
         contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
         if base and not plain:
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
@@ -148,23 +167,59 @@ def make_bundle(
     rehearse(locks, wheels)
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
-    return Report(packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), rehearsed=rehearsed)
+    return Report(packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, rehearsed=rehearsed)
+
+
+def try_recipe(
+    requirement: Requirement,
+    targets: Sequence[Target],
+    cookbook: Cookbook,
+    *,
+    store: Store,
+    reporter: Reporter,
+    tested: bool = True,
+    roots: Mapping[str, Path] | None = None,
+) -> Built:
+    """Build one project for ``targets`` as a bundle would. Raises what the stages raise."""
+    wanted = replace(Requirements.from_texts(str(requirement)), no_binary=frozenset({canonicalize_name(requirement.name)}))
+    with IndexClient() as client:
+        locks = resolve(wanted, targets, pages=client, cache=store.root, cookbook=cookbook, reporter=reporter)
+        wheels = fetch(chain.from_iterable(lock.files for lock in locks), store, client=client, reporter=reporter)
+        return build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
 
 
 def _locks_beside(spec: Spec) -> dict[str, Lock]:
     """The locks that lie beside ``spec``, by target."""
-    paths = ((target, spec.folder / lock_filename(target)) for target in spec.targets)
+    paths = ((target, spec.folder / lock_filename(target, keep=spec.keep)) for target in spec.targets)
     return {target.name: read_lock(path, target) for target, path in paths if path.exists()}
 
 
-def _resolved(spec: Spec, store: Store, reporter: Reporter, previous: Mapping[str, Lock]) -> tuple[Lock, ...]:
-    requirements = Requirements.of(spec)
+def _resolved_anew(spec: Spec, store: Store, reporter: Reporter, previous: Mapping[str, Lock]) -> tuple[Lock, ...]:
     with IndexClient(logins=_logins(spec.indexes)) as client:
-        return resolve(requirements, spec.targets, pages=client, cache=store.root, previous=previous, reporter=reporter)
+        fetched = Fetched(store=store, client=client, reporter=reporter, excused=spec.excused)
+        return _resolved(spec, fetched, Cookbook.of(spec.recipes), previous)
+
+
+def _resolved(spec: Spec, fetched: Fetched, cookbook: Cookbook, previous: Mapping[str, Lock] | None = None) -> tuple[Lock, ...]:
+    requirements, pages, cache, reporter = Requirements.of(spec), fetched.client, fetched.store.root, fetched.reporter
+    previous = previous or {}
+    if spec.keep is None:
+        return resolve(requirements, spec.targets, pages=pages, cache=cache, previous=previous, cookbook=cookbook, reporter=reporter)
+    answered = {name: lock for name, lock in previous.items() if lock.inputs == requirements.digest(lock.target)}
+    asked = [target for target in spec.targets if target.name not in answered]
+    new = resolve_catalogue(requirements, asked, pages=pages, cache=cache, bring=fetched.good_ones, reporter=reporter)
+    known = answered | {lock.target.name: lock for lock in new}
+    return tuple(known[target.name] for target in spec.targets)
+
+
+def _refuse_lacking(locks: Iterable[Lock]) -> None:
+    if lines := lacking_lines(locks):
+        raise NoWheelError(*lines, hint="leave these projects out for these targets, or bundle without --strict")
 
 
 def _new(spec: Spec, lock: Lock, previous: Mapping[str, Lock]) -> NewLock:
-    return NewLock(lock=lock, path=spec.folder / lock_filename(lock.target), previous=previous.get(lock.target.name))
+    path = spec.folder / lock_filename(lock.target, keep=spec.keep)
+    return NewLock(lock=lock, path=path, previous=previous.get(lock.target.name))
 
 
 def _stale(new: NewLock) -> Iterator[str]:

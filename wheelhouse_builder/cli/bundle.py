@@ -15,6 +15,8 @@ from wheelhouse_builder.adapters.places import Place, Root, ThisHost
 from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.cli.console import Console
+from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
+from wheelhouse_builder.cli.made import made_document, made_told
 from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
 from wheelhouse_builder.cli.passphrase import passphrase_from
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
@@ -67,6 +69,8 @@ def command(
         list[str] | None,
         typer.Option(metavar="TARGET=DIR", help="With --rehearse run: a system's root directory to run this target in. May be repeated."),
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Of a catalogue: fail if anything that it asks for cannot be had.")] = False,
+    untested: Annotated[bool, typer.Option("--untested", help="Do not run the tests of recipes, where wheels are built.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -86,8 +90,20 @@ def command(
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
     held = read_base(base) if base else None
     places = _places(how, root or (), found)
+    if strict and found.keep is None:
+        raise UsageError("--strict is for catalogues: a set of which something cannot be had is refused anyway", hint="leave it out")
     report = make_bundle(
-        found, path, signers=signers, store=Store(), reporter=console, places=places, plain=plain, effort=effort, base=held
+        found,
+        path,
+        signers=signers,
+        store=Store(),
+        reporter=console,
+        places=places,
+        plain=plain,
+        effort=effort,
+        base=held,
+        strict=strict,
+        tested=not untested,
     )
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))
 
@@ -100,6 +116,8 @@ def _places(how: str, roots: Iterable[str], spec: Spec) -> tuple[Place, ...]:
         if roots:
             raise UsageError("--root is for --rehearse run", hint="add that, or leave the root out")
         return ()
+    if spec.keep is not None:
+        raise UsageError("--rehearse run is for sets that are installed; a catalogue is none", hint="rehearse it on paper")
     runner = Processes()
     return (*(_root(text, spec, runner) for text in roots), ThisHost(runner))
 
@@ -145,6 +163,8 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
         "rehearsed": [_rehearsed(each) for each in report.rehearsed],
         "attested": [{"filename": wheel.filename, "publisher": publisher} for wheel, publisher in _attested(report)],
+        "lacking": lacking_document(report.locks),
+        "built": made_document(report.made),
         "signed_by": list(packed.fingerprints),
     }
 
@@ -183,6 +203,8 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"{spec.name} {spec.version}: {packed.distributions} distributions for {packed.targets} targets, packed and signed.",
             "",
             *(f"  {lock.target.name:<36} {len(lock.wheels):>4} distributions" for lock in report.locks),
+            *lacking_told(report.locks),
+            *made_told(report.made),
             *_rehearsal_told(report),
             "",
             f"  wheels     {decimal(packed.wheels_size)}",
@@ -194,9 +216,13 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             "",
             "next",
             f"  wheelhouse verify {packed.path} --trust {trust if trust.is_file() else 'ALLOWED_SIGNERS'}",
-            f"  and inside: python3 {packed.path.name} install --venv DIR --trust ALLOWED_SIGNERS",
+            f"  and inside: python3 {packed.path.name} {_used(spec)} --trust ALLOWED_SIGNERS",
         ]
     )
+
+
+def _used(spec: Spec) -> str:
+    return "install --venv DIR" if spec.keep is None else "unpack DIR --target all"
 
 
 def _rehearsal_told(report: Report) -> Iterator[str]:
