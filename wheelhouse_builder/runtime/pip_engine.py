@@ -18,10 +18,23 @@ from .manifest import ManifestDistribution
 from .payload import PIECE
 from .unpack import extract
 
+# Before Python 3.10 pip asks distutils for paths, which Debian packs on its own. Without it, this has pip ask sysconfig, as it does later.
+_FIND_PATHS = """
+import sys
+if sys.version_info < (3, 10):
+    try:
+        import distutils.command.install
+    except ImportError:
+        import sysconfig
+        sysconfig._PIP_USE_SYSCONFIG = True
+"""
+
 # argv: the wheel, where the environment is, where it will live, then pip's own arguments. The wheel is first on the path, so nothing else
 # answers to the name of pip. What is compiled names the file where it will live.
-_RUN_PIP = """
-import compileall, os, runpy, sys
+_RUN_PIP = (
+    _FIND_PATHS
+    + """
+import compileall, os, runpy
 wheel, here, final = sys.argv[1:4]
 del sys.argv[1:4]
 compile_file = compileall.compile_file
@@ -33,6 +46,15 @@ compileall.compile_file = compile_for_later
 sys.path.insert(0, wheel)
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
+)
+
+_RUN_INSTALLED_PIP = (
+    _FIND_PATHS
+    + """
+import runpy
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+)
 
 # --no-deps: the lock is the answer; that it is closed, pip check says afterwards.
 _PIP_INSTALL = (
@@ -64,7 +86,7 @@ def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistributi
     command = [job.python, "-I", "-c", _RUN_PIP, wheel, job.environment, job.final, *_PIP_INSTALL, *compiling, *options]
     run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
-    check = [job.python, "-I", "-B", "-m", "pip", "check", "--isolated", "--disable-pip-version-check"]
+    check = [job.python, "-I", "-B", "-c", _RUN_INSTALLED_PIP, "check", "--isolated", "--disable-pip-version-check"]
     run(check, job.scratch, "The distributions of %s do not fit together." % target.name, hint=_HINT)
 
 
