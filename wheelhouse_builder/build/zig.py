@@ -1,0 +1,202 @@
+"""The zig toolchain: a C and C++ compiler that brings every glibc from 2.17 on, and musl, for several machines (``ziglang`` on PyPI).
+
+What it compiles runs on the target's floor, whatever this host has. It does not look at this host's libraries: what a project links must
+be built by its recipe from source. For another machine or C library than this host's, the build sees the settings of a Python there
+(PYTHONPATH, ``_PYTHON_SYSCONFIGDATA_NAME``), made of those of the Python here.
+"""
+
+from __future__ import annotations
+
+import json
+import pprint
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wheelhouse_builder.adapters.interpreters import Interpreter
+from wheelhouse_builder.adapters.process import Runner
+from wheelhouse_builder.adapters.sandbox import INSIDE, Sandbox
+from wheelhouse_builder.build.native import compiler_environment
+from wheelhouse_builder.build.pythons import Pythons
+from wheelhouse_builder.build.toolchain import PREFIX, Ready, Unready
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import ZIG, Recipe
+
+OLDEST_GLIBC = (2, 17)
+SETTINGS = "_sysconfigdata_of_the_target"
+CACHE = "zig-cache"
+
+_PLATFORM = re.compile(r"(many|musl)linux_(\d+)_(\d+)_(\w+)")
+_MACHINES = {
+    "x86_64": ("x86_64", ""), "aarch64": ("aarch64", ""), "i686": ("x86", ""), "armv7l": ("arm", "eabihf"),
+    "ppc64le": ("powerpc64le", ""), "s390x": ("s390x", ""), "riscv64": ("riscv64", ""),
+}  # fmt: skip
+"""What zig calls the machines of wheel tags, and the end of their C library's name."""
+
+# Flags that interpreters were built with, or that configure scripts take for granted, and that zig does not know; and paths of this host.
+COMPILER = """#!/bin/sh
+for flag do
+  shift
+  case $flag in
+    -Wl,-Bsymbolic-functions | -Wl,--exclude-libs* | -Wl,--push-state* | -Wl,--pop-state | -Wl,-Map* | -Wl,-rpath[,=]/*) continue ;;
+    -specs=* | -march=native | -mtune=* | -fcf-protection* | -ffat-lto-objects | -flto* | -fuse-linker-plugin) continue ;;
+  esac
+  set -- "$@" "$flag"
+done
+exec {zig} {mode} -target {triple} -fno-sanitize=undefined -isystem {include} "$@"
+"""
+TOOL = """#!/bin/sh
+exec {zig} {mode} "$@"
+"""
+MODES = {"zig-cc": "cc", "zig-c++": "c++", "zig-ar": "ar", "zig-ranlib": "ranlib"}
+_ASK = """
+import importlib, json, sysconfig
+settings = importlib.import_module(sysconfig._get_sysconfigdata_name()).build_time_vars
+print(json.dumps([settings, open(sysconfig.get_config_h_filename()).read()]))
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Zig:
+    """zig, which keeps what it compiles of each C library below ``cache``."""
+
+    runner: Runner
+    pythons: Pythons
+    cache: Path
+
+    def ready(self, recipe: Recipe, target: Target) -> Ready | Unready:  # noqa: ARG002
+        """See :class:`~wheelhouse_builder.build.toolchain.Toolchain`."""
+        triple = triple_of(target.platforms[0])
+        if triple is None:
+            return Unready(problem=f"zig compiles for glibc from 2.17 on and for musl, not for {target.platforms[0]}")
+        zig = _program()
+        if zig is None:
+            return Unready(problem="zig is not installed", hint="pip install 'wheelhouse-builder[zig]'")
+        python = self.pythons.like(target)
+        if python is None:
+            return Unready(
+                problem=f"no {target.interpreter} of ABI {target.abi} is on this host to build with",
+                hint="install that Python, on PATH or under pyenv",
+            )
+        warm = self._warm(zig, triple)
+        if isinstance(warm, Unready):
+            return warm
+        settings, header = self._settings_of(python)
+        foreign = target.platforms[0].startswith("musl") or target.markers["platform_machine"] != python.target.markers["platform_machine"]
+        return Ready(
+            toolchain=ZIG,
+            sandbox=Sandbox(runner=self.runner),
+            python=str(python.path),
+            environment=_environment(triple),
+            compiling=_cross_environment(target) if foreign else {},
+            tools=(f"cpython {python.target.markers['python_full_version']}", f"zig {version('ziglang')} for {triple}"),
+            files={**_tools(zig, triple), **_header(header, settings, triple), **_settings(settings, triple)},
+            folders={CACHE: warm},
+            system_libraries=False,
+        )
+
+    def _warm(self, zig: Path, triple: str) -> Path | Unready:
+        """Where zig keeps the target's C library; it compiles that once, in up to minutes, at the first call."""
+        folder = self.cache / ZIG / version("ziglang") / triple
+        done = folder / "done"
+        if done.exists():
+            return folder
+        with TemporaryDirectory(prefix="wheelhouse-zig-") as scratch:
+            source = Path(scratch, "empty.c")
+            source.write_text("int empty(void) { return 0; }\n", encoding="utf-8")
+            command = [
+                str(zig),
+                "cc",
+                "-target",
+                triple,
+                "-shared",
+                "-fPIC",
+                "-g0",
+                "-fno-sanitize=undefined",
+                "-o",
+                "empty.so",
+                source.name,
+            ]
+            places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder.absolute()))
+            ended = self.runner.run(command, env=places, cwd=Path(scratch))
+        if ended.returncode != 0:
+            return Unready(problem=f"zig cannot compile for {triple}: {ended.stderr.strip().rpartition(chr(10))[2]}")
+        done.touch()
+        return folder
+
+    def _settings_of(self, python: Interpreter) -> tuple[Mapping[str, str | int], str]:
+        """What an interpreter says of how it was built, and its pyconfig.h."""
+        settings, header = json.loads(self.runner.run([str(python.path), "-I", "-c", _ASK]).stdout)
+        return settings, header
+
+
+def triple_of(platform: str) -> str | None:
+    """What zig calls a platform tag, with the floor of its glibc; None where zig has none so old, or not that machine."""
+    match = _PLATFORM.fullmatch(platform)
+    if match is None or match[4] not in _MACHINES:
+        return None
+    machine, end = _MACHINES[match[4]]
+    if match[1] == "musl":
+        return f"{machine}-linux-musl{end}"
+    floor = int(match[2]), int(match[3])
+    return f"{machine}-linux-gnu{end}.{floor[0]}.{floor[1]}" if floor >= OLDEST_GLIBC else None
+
+
+def _multiarch(triple: str) -> str:
+    """What Debian, and the names of extension modules, call it."""
+    return re.sub(r"^x86-", "i386-", re.sub(r"\.[\d.]+$", "", triple))
+
+
+def _program() -> Path | None:
+    found = find_spec("ziglang")
+    places = found.submodule_search_locations if found else None
+    return Path(places[0], "zig") if places else None
+
+
+def _environment(triple: str) -> dict[str, str]:
+    tools, cache = INSIDE / "tools", str(INSIDE / CACHE)
+    return {
+        **compiler_environment(str(tools / "zig-cc"), str(tools / "zig-c++")),
+        "AR": str(tools / "zig-ar"),
+        "RANLIB": str(tools / "zig-ranlib"),
+        "ZIG_GLOBAL_CACHE_DIR": cache,
+        "ZIG_LOCAL_CACHE_DIR": cache,
+        "PKG_CONFIG_LIBDIR": f"{PREFIX}/lib/pkgconfig",  # this host's libraries are none of the target's
+        "HOST_TRIPLET": _multiarch(triple),  # for recipes: ./configure --host=$HOST_TRIPLET
+    }
+
+
+def _cross_environment(target: Target) -> dict[str, str]:
+    """What makes a Python here answer as the target's does, when it is asked how to build."""
+    return {
+        "_PYTHON_HOST_PLATFORM": f"linux-{target.markers['platform_machine']}",
+        "_PYTHON_SYSCONFIGDATA_NAME": SETTINGS,
+        "PYTHONPATH": str(INSIDE / "settings"),
+    }
+
+
+def _tools(zig: Path, triple: str) -> dict[str, str]:
+    program, include = shlex.quote(str(zig)), INSIDE / "include"
+    templates = ((name, mode, COMPILER if mode.startswith("c") else TOOL) for name, mode in MODES.items())
+    return {f"tools/{name}": text.format(zig=program, mode=mode, triple=triple, include=include) for name, mode, text in templates}
+
+
+def _header(header: str, settings: Mapping[str, str | int], triple: str) -> dict[str, str]:
+    """A pyconfig.h that only names the one of its machine, as Debian's does, leads to where zig does not look: here it is."""
+    own = re.search(r"<([\w-]+)/(python[\w.]+/pyconfig\.h)>", header)
+    if own is None:
+        return {}
+    inner = Path("/usr/include", str(settings.get("MULTIARCH", "")), own[2])
+    return {f"include/{_multiarch(triple)}/{own[2]}": inner.read_text(encoding="utf-8")}
+
+
+def _settings(settings: Mapping[str, str | int], triple: str) -> dict[str, str]:
+    """The settings of a Python on the target: those of the Python here, with its own names and suffixes."""
+    here, there = str(settings["MULTIARCH"]), _multiarch(triple)
+    theirs = {key: value.replace(here, there) if isinstance(value, str) else value for key, value in settings.items()}
+    return {f"settings/{SETTINGS}.py": f"build_time_vars = {pprint.pformat(theirs)}\n"}
