@@ -74,7 +74,7 @@ class Inputs:
             "target": None if self.recipe.pure else [self.target.name, list(map(str, self.target.tags[:1]))],
             "toolchain": [self.ready.toolchain, *self.ready.tools, *self.ready.packages],
             "environment": [dict(self.ready.environment), dict(self.ready.compiling)],
-            "files": dict(self.ready.files),
+            "files": [dict(self.ready.files), dict(self.ready.modules)],
             "requirements": sorted(wheel.sha256 for wheel in self.requirements),
             "repair": [f"{tool} {installed(tool)}" for tool in REPAIR_TOOLS],
         }
@@ -153,6 +153,9 @@ class Job:
             [*install, "--link-mode", "copy", "--python", f"{ENV}/bin/python", "-r", "requirements.txt"],
             key="build-requirements",
         )
+        for site_packages in (self._folder / ENV.name).glob("lib/python*/site-packages"):
+            for name, source in self._inputs.ready.modules.items():
+                (site_packages / f"{name}.py").write_text(source, encoding="utf-8")
 
     def _build_wheel(self) -> Path:
         settings = [part for key, value in self._inputs.recipe.config_settings.items() for part in ("--config-setting", f"{key}={value}")]

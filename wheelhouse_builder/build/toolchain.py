@@ -36,6 +36,8 @@ class Ready:
     """What it wants to find in the build's folder: path → content; compilers' wrappers and the like, which may be executed."""
     folders: Mapping[str, Path] = field(default_factory=dict)
     """What it wants to find there, too: path → folder, which is copied."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Python modules beside the build requirements: name → source."""
     compiling: Mapping[str, str] = field(default_factory=dict)
     """What the project's own build sees of the environment beside :attr:`environment`."""
     library_paths: tuple[Path, ...] = ()

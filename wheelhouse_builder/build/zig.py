@@ -2,7 +2,7 @@
 
 What it compiles runs on the target's floor, whatever this host has. It does not look at this host's libraries: what a project links must
 be built by its recipe from source. For another machine or C library than this host's, the build sees the settings of a Python there
-(PYTHONPATH, ``_PYTHON_SYSCONFIGDATA_NAME``), made of those of the Python here.
+(``_PYTHON_SYSCONFIGDATA_NAME``), made of those of the Python here.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Zig:
             environment=_environment(triple),
             compiling=_cross_environment(target) if foreign else {},
             tools=(f"cpython {python.target.markers['python_full_version']}", f"zig {version('ziglang')} for {triple}"),
-            files={**_tools(zig, triple), **_header(header, settings, triple), **_settings(settings, triple)},
+            files={**_tools(zig, triple), **_header(header, settings, triple)},
+            modules={SETTINGS: _settings(settings, triple)} if foreign else {},
             folders={CACHE: warm},
             system_libraries=False,
         )
@@ -176,7 +177,6 @@ def _cross_environment(target: Target) -> dict[str, str]:
     return {
         "_PYTHON_HOST_PLATFORM": f"linux-{target.markers['platform_machine']}",
         "_PYTHON_SYSCONFIGDATA_NAME": SETTINGS,
-        "PYTHONPATH": str(INSIDE / "settings"),
     }
 
 
@@ -195,8 +195,8 @@ def _header(header: str, settings: Mapping[str, str | int], triple: str) -> dict
     return {f"include/{_multiarch(triple)}/{own[2]}": inner.read_text(encoding="utf-8")}
 
 
-def _settings(settings: Mapping[str, str | int], triple: str) -> dict[str, str]:
+def _settings(settings: Mapping[str, str | int], triple: str) -> str:
     """The settings of a Python on the target: those of the Python here, with its own names and suffixes."""
     here, there = str(settings["MULTIARCH"]), _multiarch(triple)
     theirs = {key: value.replace(here, there) if isinstance(value, str) else value for key, value in settings.items()}
-    return {f"settings/{SETTINGS}.py": f"build_time_vars = {pprint.pformat(theirs)}\n"}
+    return f"build_time_vars = {pprint.pformat(theirs)}\n"
