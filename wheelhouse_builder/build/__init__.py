@@ -112,7 +112,7 @@ def build(
         client=client,
         runner=runner,
         pythons=pythons,
-        toolchains=Toolchains(runner, pythons),
+        toolchains=Toolchains(runner, pythons, store.root),
         roots=roots or {},
     )
     total = sum(map(len, wanted.values()))
