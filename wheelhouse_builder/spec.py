@@ -9,6 +9,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - uvicorn[standard]>=0.30            # a requirement
       - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
     constraints: [constraints.txt]         # files; optional
+    overrides: [botocore>=1.43]            # files and requirements; optional: in place of what anybody else asks of these projects
     targets: [cp312-manylinux_2_28_x86_64, targets/web01.json]    # names, and files that `wheelhouse probe` wrote
       # or {target: cp312-win_amd64, add: [pywin32], exclude: [uvloop]}: asked for there as well, not asked for there
     index: https://pypi.org/simple         # optional; or {url: …, user_variable: …, password_variable: …}
@@ -18,7 +19,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - {name: pypi, url: https://pypi.org/simple}
     exclude-newer: 14 days                 # optional; or a date, 2026-11-01: no release that was uploaded since
     resolver: uv                           # optional; or pip-tools
-    kind: catalogue                        # optional; or application: all requirements are one set. Of a catalogue, each is one by itself, and
+    kind: catalogue                        # optional; or application: all requirements are one set; in a catalogue each is one, and
     keep: 3                                # so many of the newest releases of each project, by default 1, stand side by side
     sign: {key: ~/.config/wheelhouse/id_ed25519}     # optional
     channel: stable                        # optional: the line of bundles that this one belongs to, and
@@ -72,6 +73,7 @@ KEYS = (
     "version",
     "requirements",
     "constraints",
+    "overrides",
     "targets",
     "index",
     "indexes",
@@ -152,6 +154,9 @@ class Spec:
     """Those that were written into the spec itself."""
     pyprojects: tuple[Pyproject, ...]
     constraints: tuple[Path, ...]
+    override_files: tuple[Path, ...]
+    overrides: tuple[Requirement, ...]
+    """Those that were written into the spec itself."""
     targets: tuple[Target, ...]
     """In the order in which they were written; no two alike."""
     changes: Mapping[str, Change]
@@ -193,6 +198,8 @@ def read_spec(path: Path) -> Spec:
         page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
     if "keep" in top and written.get("kind") != CATALOGUE:
         page.problem(top["keep"], "keep: counts the releases in a catalogue: add 'kind: catalogue'")
+    if "overrides" in top and written.get("kind") == CATALOGUE:
+        page.problem(top["overrides"], "overrides: pip chooses from a catalogue by itself, and would not know them: leave them out")
     if "index" in top and "indexes" in top:
         page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
     page.fail_if_bad()
@@ -205,6 +212,8 @@ def read_spec(path: Path) -> Spec:
         requirements=inline,
         pyprojects=pyprojects,
         constraints=tuple(written.get("constraints", ())),
+        override_files=tuple(each for each in written.get("overrides", ()) if isinstance(each, Path)),
+        overrides=tuple(each for each in written.get("overrides", ()) if isinstance(each, Requirement)),
         targets=tuple(target for target, _ in written["targets"]),
         changes={target.name: change for target, change in written["targets"] if change is not None},
         indexes=written.get("indexes") or (written.get("index") or Index(),),
@@ -341,6 +350,15 @@ def _dig(document: dict[str, Any] | None, *keys: str) -> dict[str, Any] | None:
 
 def _constraints(page: Page, node: yaml.Node) -> list[Path]:
     return [page.file(item, where, text) for item, where, text in page.strings(node, "constraints")]
+
+
+def _overrides(page: Page, node: yaml.Node) -> list[Path | Requirement]:
+    """Files and requirements, told apart as under ``requirements``."""
+    found = [(_requirement(page, item, where), item, where) for item, where in page.items(node, "overrides")]
+    for one, item, where in found:
+        if isinstance(one, Pyproject):
+            page.problem(item, f"{where}: must be a requirements file or a requirement, not a pyproject.toml")
+    return [one for one, _, _ in found if isinstance(one, Path | Requirement)]
 
 
 def _targets(page: Page, node: yaml.Node) -> list[tuple[Target, Change | None]]:
@@ -612,6 +630,7 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "version": _version,
     "requirements": _requirements,
     "constraints": _constraints,
+    "overrides": _overrides,
     "targets": _targets,
     "index": _index,
     "indexes": _indexes,

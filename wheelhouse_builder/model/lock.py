@@ -61,6 +61,8 @@ class Lock:
     """What was asked for on this target: with the extras and markers that a lock no longer shows."""
     inputs: str = ""
     """Digest of everything that the answer rests on; empty for a lock that another tool wrote."""
+    overrides: tuple[Requirement, ...] = ()
+    """What was asked for in place of all that anybody else asks of these projects."""
     overridden: tuple[Overridden, ...] = ()
     """Sorted; known when the wheels have been read."""
     closures: tuple[Closure, ...] | None = None

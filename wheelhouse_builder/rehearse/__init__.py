@@ -4,7 +4,7 @@ On paper for every target (:mod:`~wheelhouse_builder.rehearse.paper`), and by ru
 (:mod:`~wheelhouse_builder.rehearse.run`): the real installation, without a network, and then each module is imported.
 """
 
-from wheelhouse_builder.rehearse.paper import rehearse
+from wheelhouse_builder.rehearse.paper import rehearse, with_overridden
 from wheelhouse_builder.rehearse.run import Rehearsed, rehearse_by_running
 
-__all__ = ["Rehearsed", "rehearse", "rehearse_by_running"]
+__all__ = ["Rehearsed", "rehearse", "rehearse_by_running", "with_overridden"]

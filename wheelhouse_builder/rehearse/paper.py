@@ -18,27 +18,40 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
 
 from wheelhouse_builder.adapters.metadata import UNREADABLE, Metadata, dist_info, read_metadata
 from wheelhouse_builder.errors import RehearsalError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
-from wheelhouse_builder.model.lock import Lock
+from wheelhouse_builder.model.lock import Lock, Overridden
 from wheelhouse_builder.model.markers import Holds, remembering
 from wheelhouse_builder.model.target import Target
 
 HINT = "lock again with --upgrade, or constrain the projects named above to releases that fit"
 SCHEMES_IN_SITE_PACKAGES = ("purelib", "platlib")
+EXTRA = re.compile(r'extra == "[^"]*"')
 FOLDS_CASE = ("win32", "darwin")
 """Where two names that differ in case alone are one file."""
+
+
+def with_overridden(lock: Lock, wheels: Mapping[str, Wheel]) -> Lock:
+    """``lock``, and which requirements of its ``wheels`` (by file name) its overrides leave unmet: the far side will stumble over them."""
+    if not lock.overrides:
+        return lock
+    rehearsal = _Rehearsal(lock=lock, library=_Library(wheels))
+    found = {each.project: each for locked in lock.wheels if isinstance(each := rehearsal.identify(locked), Metadata)}
+    return replace(lock, overridden=tuple(sorted(set(_overridden(found, lock)))))
 
 
 def rehearse(locks: Iterable[Lock], wheels: Mapping[str, Wheel]) -> None:
@@ -94,7 +107,7 @@ class _Rehearsal:
 
     def problems(self) -> Iterator[str]:
         """Tell everything that stands in the way."""
-        described = [self._identify(locked) for locked in self.lock.wheels]
+        described = [self.identify(locked) for locked in self.lock.wheels]
         yield from (each for each in described if isinstance(each, str))
         known = {locked.filename: each for locked, each in zip(self.lock.wheels, described, strict=True) if not isinstance(each, str)}
         for metadata in known.values():
@@ -115,7 +128,7 @@ class _Rehearsal:
         readable = {identity: files for identity, files in installed.items() if not isinstance(files, str)}
         yield from _clashes(readable, fold=self.lock.target.markers["sys_platform"] in FOLDS_CASE)
 
-    def _identify(self, locked: LockedWheel) -> Metadata | str:
+    def identify(self, locked: LockedWheel) -> Metadata | str:
         """Return what the very file that was locked says of itself, or what is wrong with it."""
         wheel = self.library.wheels.get(locked.filename)
         if wheel is None:
@@ -133,7 +146,7 @@ class _Rehearsal:
 
     def _bootstrap_problems(self) -> Iterator[str]:
         for locked in self.lock.bootstrap:
-            metadata = self._identify(locked)
+            metadata = self.identify(locked)
             if isinstance(metadata, str):
                 yield f"bootstrap: {metadata}"
             else:
@@ -169,12 +182,13 @@ def _set_problems(known: Mapping[str, Metadata], lock: Lock, holds: Holds) -> It
 
 def _closure_problems(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
     """Follow every requirement that holds, from the user's own and from every wheel, with extras as they are asked for."""
+    instead = partial(_instead, overrides=_by_project(lock.overrides))
     asked: dict[NormalizedName, set[str]] = {project: set() for project in found}
     waiting: list[tuple[str, Iterable[Requirement], frozenset[str]]] = [("the requirements ask for", lock.requirements, frozenset())]
     waiting += [(f"{project} requires", metadata.requires, frozenset()) for project, metadata in found.items()]
     while waiting:
         who, requirements, extras = waiting.pop()
-        for requirement in requirements:
+        for requirement in instead(requirements):
             needed = holds(requirement.marker, extras)
             if needed is None:
                 yield f"{who} {requirement}, and only a probe of the host could tell whether that holds"
@@ -191,11 +205,12 @@ def _closure_problems(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
 
 def _superfluous(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
     """Projects that no requirement leads to. A lock of another tool does not tell what was asked for, so nothing can be said of it."""
+    overrides = _by_project(lock.overrides)
     asked: dict[NormalizedName, set[str]] = {}
     waiting: list[tuple[Iterable[Requirement], frozenset[str]]] = [(lock.requirements, frozenset())]
     while waiting:
         requirements, extras = waiting.pop()
-        for requirement in requirements:
+        for requirement in _instead(requirements, overrides):
             name = canonicalize_name(requirement.name)
             wanted = {canonicalize_name(extra) for extra in requirement.extras}
             if name not in found or holds(requirement.marker, extras) is False or (name in asked and wanted <= asked[name]):
@@ -204,6 +219,40 @@ def _superfluous(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
             waiting.append((found[name].requires, frozenset(asked[name])))
     if lock.requirements:
         yield from (f"{_identity(found[name])} is locked, and nobody needs it" for name in sorted(found.keys() - asked.keys()))
+
+
+def _by_project(requirements: Iterable[Requirement]) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
+    found: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    for requirement in requirements:
+        name = canonicalize_name(requirement.name)
+        found[name] = (*found.get(name, ()), requirement)
+    return found
+
+
+def _instead(requirements: Iterable[Requirement], overrides: Mapping[NormalizedName, tuple[Requirement, ...]]) -> Iterator[Requirement]:
+    """The requirements; in place of those on overridden projects what overrides them, markers included, but for the same extras."""
+    for requirement in requirements:
+        for override in overrides.get(canonicalize_name(requirement.name), (requirement,)):
+            yield override if override is requirement else _for_extras_of(requirement, override)
+
+
+def _for_extras_of(requirement: Requirement, override: Requirement) -> Requirement:
+    """``override``, and only with the extras for which ``requirement`` is there."""
+    extras = " or ".join(EXTRA.findall(str(requirement.marker)))
+    both = Requirement(str(override))
+    markers = [f"({text})" for text in (extras, str(override.marker or "")) if text]
+    both.marker = Marker(" and ".join(markers)) if markers else None
+    return both
+
+
+def _overridden(found: Found, lock: Lock) -> Iterator[Overridden]:
+    """Requirements on overridden projects that hold and are not met; those of extras are nobody's business once all is installed."""
+    holds, overrides = remembering(lock.target), _by_project(lock.overrides)
+    for metadata in found.values():
+        for requirement in metadata.requires:
+            name = canonicalize_name(requirement.name)
+            if name in overrides and holds(requirement.marker, frozenset()) and _unsatisfied(requirement, found):
+                yield Overridden(project=metadata.project, requires=name)
 
 
 def _unsatisfied(requirement: Requirement, found: Found) -> str | None:

@@ -177,6 +177,7 @@ class _Work:
             sdists=tuple(self._with_build_requirements(sdist, target) for sdist in answer.choice.sdists),
             bootstrap=bootstrap(question, answer.choice.wheels, engine, self.shelf),
             requirements=tuple(line.requirement for line in self.requirements.asked_of(target)),
+            overrides=tuple(line.requirement for line in self.requirements.overrides),
             inputs=self.requirements.digest(target),
         )
 
@@ -188,6 +189,7 @@ class _Work:
             target=target,
             requirements=tuple(_decided(self.requirements.asked_of(target), target)),
             constraints=tuple(_decided(self.requirements.constraints, target)),
+            overrides=tuple(_decided(self.requirements.overrides, target)),
             index=self.requirements.indexes[0],
             preferred=self._preferred(target),
         )
@@ -197,7 +199,10 @@ class _Work:
         return lock.pylock if lock is not None else None
 
     def _bounds(self, target: Target) -> tuple[Requirement, ...]:
-        return tuple(line.requirement for line in (*self.requirements.asked_of(target), *self.requirements.constraints))
+        overridden = {canonicalize_name(line.requirement.name) for line in self.requirements.overrides}
+        others = (*self.requirements.asked_of(target), *self.requirements.constraints)
+        kept = (line.requirement for line in others if canonicalize_name(line.requirement.name) not in overridden)
+        return (*kept, *(line.requirement for line in self.requirements.overrides))
 
 
 def _refuse_unbuildable(bench: Bench) -> None:
@@ -227,12 +232,17 @@ def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
     """Raise ResolutionError for markers that nobody can decide here, and for projects that are not made for this Python."""
     problems = [
         f"{target}: {line.where}: {line.requirement} hangs on a marker that only the host can tell"
-        for line in (*requirements.asked_of(target), *requirements.constraints)
+        for line in (*requirements.asked_of(target), *requirements.constraints, *requirements.overrides)
         if holds(line.requirement.marker, target) is None
     ]
     python = target.environment["python_full_version"]
     if not requirements.requires_python.contains(python, prereleases=True):
         problems.append(f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}")
+    if requirements.overrides and engine_for(target, requirements.resolver) == PIP_TOOLS:
+        raise ResolutionError(
+            f"{target}: there are overrides, and pip-tools, which has to resolve for this target, knows none",
+            hint="constrain what asks for too much to a release that does not, or bundle for this target by a spec of its own",
+        )
     if problems:
         raise ResolutionError(*problems, hint="resolve on such a host, with the target `this`, or take the marker or the target out")
 

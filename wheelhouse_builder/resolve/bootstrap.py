@@ -52,6 +52,6 @@ def decoder_for(target: Target) -> tuple[str, ...]:
 def _ask(question: Question, texts: tuple[str, ...], engine: Engine, shelf: Shelf) -> tuple[LockedWheel, ...]:
     if not texts:
         return ()
-    alone = replace(question, requirements=texts, constraints=(), dependencies=False, preferred=None)
+    alone = replace(question, requirements=texts, constraints=(), overrides=(), dependencies=False, preferred=None)
     answer = solve(alone, engine, shelf, bounds=tuple(map(Requirement, texts)))
     return answer.choice.wheels if isinstance(answer, Solved) else ()

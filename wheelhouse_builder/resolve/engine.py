@@ -45,6 +45,8 @@ class Question:
     """Whether to follow dependencies."""
     promised: tuple[Promised, ...] = ()
     """Wheels that count beside those of the index."""
+    overrides: tuple[str, ...] = ()
+    """Asked for in place of what anybody else asks of their projects."""
 
 
 def write_promised(question: Question, folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import tomli_w
 from packaging.pylock import Package, PackageWheel, Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.errors import NoWheelError, SpecError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
@@ -60,8 +60,10 @@ def read_lock(path: Path, target: Target) -> Lock:
         pylock = Pylock.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
         ours = (pylock.tool or {}).get(TOOL, {})
         requirements = tuple(Requirement(text) for text in ours.get("requirements", ()))
+        overrides = tuple(Requirement(text) for text in ours.get("overrides", ()))
         bootstrap = _read_bootstrap(ours, target)
         choice = choose(pylock, target, side_by_side="closures" in ours)
+        closures, lacking = _read_closures(ours, choice.wheels), tuple(map(_read_lacking, ours.get("lacking", ())))
         sdists = tuple(_with_build(sdist, ours.get("builds", {})) for sdist in choice.sdists)
     except (
         OSError,
@@ -69,6 +71,8 @@ def read_lock(path: Path, target: Target) -> Lock:
         tomllib.TOMLDecodeError,
         PylockValidationError,
         InvalidRequirement,
+        InvalidVersion,
+        KeyError,
         TypeError,
         AttributeError,
     ) as error:
@@ -83,8 +87,9 @@ def read_lock(path: Path, target: Target) -> Lock:
         bootstrap=bootstrap,
         requirements=requirements,
         inputs=str(ours.get("inputs", "")),
-        closures=_read_closures(ours, choice.wheels),
-        lacking=tuple(map(_read_lacking, ours.get("lacking", ()))),
+        overrides=overrides,
+        closures=closures,
+        lacking=lacking,
     )
 
 
@@ -95,6 +100,8 @@ def _to_dict(lock: Lock) -> dict[str, Any]:
         "requirements": sorted(map(str, lock.requirements)),
         "bootstrap": _pylock(lock.bootstrap).to_dict()["packages"],
     }
+    if lock.overrides:
+        ours["overrides"] = sorted(map(str, lock.overrides))
     if lock.closures is not None:
         ours["closures"] = _closures(lock)
         ours["lacking"] = [_lacking(each) for each in lock.lacking]

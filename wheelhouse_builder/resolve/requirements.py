@@ -63,6 +63,8 @@ class Requirements:
 
     requirements: tuple[Line, ...]
     constraints: tuple[Line, ...] = ()
+    overrides: tuple[Line, ...] = ()
+    """Asked for in place of all that anybody else asks of their projects."""
     requires_python: SpecifierSet = field(default_factory=SpecifierSet)
     """What the projects themselves say, all together."""
     indexes: tuple[Index, ...] = (Index(),)
@@ -90,6 +92,10 @@ class Requirements:
             reader.read_pyproject(pyproject)
         for path in spec.constraints:
             reader.read_file(path, reader.constraints)
+        for path in spec.override_files:
+            reader.read_file(path, reader.overrides)
+        for requirement in spec.overrides:
+            reader.take(str(requirement), str(spec.path.name), reader.overrides)
         special = {name: reader.take_change(change, f"{spec.path.name}: {name}") for name, change in spec.changes.items()}
         return reader.finish(
             indexes=spec.indexes,
@@ -138,6 +144,8 @@ class Requirements:
             "target": target.name,
             "markers": dict(target.markers),
         }
+        if self.overrides:
+            question["overrides"] = sorted(map(str, self.overrides))
         if self.keep is not None:
             question["keep"] = self.keep
         if self.no_binary:
@@ -151,6 +159,7 @@ class _Reader:
     def __init__(self) -> None:
         self.requirements: list[Line] = []
         self.constraints: list[Line] = []
+        self.overrides: list[Line] = []
         self.requires_python = SpecifierSet()
         self.problems: list[str] = []
 
@@ -159,7 +168,11 @@ class _Reader:
         if self.problems:
             raise SpecError(*self.problems, hint=HINT)
         return Requirements(
-            requirements=tuple(self.requirements), constraints=tuple(self.constraints), requires_python=self.requires_python, **rest
+            requirements=tuple(self.requirements),
+            constraints=tuple(self.constraints),
+            overrides=tuple(self.overrides),
+            requires_python=self.requires_python,
+            **rest,
         )
 
     def take_change(self, change: Change, where: str) -> Special:

@@ -134,6 +134,7 @@ def _write_inputs(question: Question, folder: Path) -> Iterator[str]:
     files = {
         "requirements.in": ((), question.requirements),
         "constraints.txt": (("--constraints",), constraints),
+        "overrides.txt": (("--overrides",), question.overrides),
         "excluded.txt": (("--excludes",), sorted(question.excluded)),
     }
     for name, (option, lines) in files.items():

@@ -62,8 +62,6 @@ class Knowledge:
     stock: Stock
     constraints: tuple[Requirement, ...] = ()
     """The user's own, for all targets."""
-    overrides: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
-    """What is required of a project in place of what wheels say."""
     _metadata: dict[str, Metadata | str] = field(default_factory=dict)
     _active: dict[tuple[str, str, frozenset[str]], tuple[Requirement, ...] | None] = field(default_factory=dict)
     _markers: dict[str, Holds] = field(default_factory=dict)
@@ -93,16 +91,9 @@ class Knowledge:
     def true_ones(
         self, requirements: Iterable[Requirement], target: Target, extras: frozenset[str] = frozenset()
     ) -> tuple[Requirement, ...] | None:
-        """Those whose markers hold, overridden where that was asked for; None where only a host could tell of one."""
-        found = []
-        for requirement in requirements:
-            for one in self.overrides.get(canonicalize_name(requirement.name), (requirement,)):
-                needed = self._holds(requirement, target, extras) and self._holds(one, target, extras)
-                if needed is None:
-                    return None
-                if needed:
-                    found.append(one)
-        return tuple(found)
+        """Those whose markers hold; None where only a host could tell of one."""
+        verdicts = [(requirement, self._holds(requirement, target, extras)) for requirement in requirements]
+        return None if any(holds is None for _, holds in verdicts) else tuple(requirement for requirement, holds in verdicts if holds)
 
     def newest(self, project: NormalizedName, target: Target, bounds: frozenset[SpecifierSet]) -> LockedWheel | None:
         """The newest release within ``bounds``."""

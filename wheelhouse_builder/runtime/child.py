@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from typing import Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from .errors import InstallError
 
@@ -22,8 +22,13 @@ def clean_environment(scratch: str) -> Dict[str, str]:
     return dict(passed_on, PIP_CONFIG_FILE=os.devnull, HOME=temporary, TMPDIR=temporary, TEMP=temporary, TMP=temporary)
 
 
-def run(command: Sequence[str], scratch: str, failure: str, *, hint: str = "") -> str:
-    """Run to the end in ``scratch`` and return what was said. Raises InstallError with ``failure`` and the last lines of it."""
+def run(
+    command: Sequence[str], scratch: str, failure: str, *, hint: str = "", tolerated: Optional[Callable[[str], bool]] = None
+) -> str:
+    """Run to the end in ``scratch`` and return what was said. Raises InstallError with ``failure`` and the last lines of it.
+
+    A failure of which, by what was said, ``tolerated`` is true is none.
+    """
     done = subprocess.run(
         list(command),
         env=clean_environment(scratch),
@@ -34,7 +39,7 @@ def run(command: Sequence[str], scratch: str, failure: str, *, hint: str = "") -
         check=False,
     )
     said = done.stdout.decode(sys.getfilesystemencoding(), "replace")
-    if done.returncode:
+    if done.returncode and not (tolerated and tolerated(said)):
         last = said.splitlines()[-LAST_LINES:]
         raise InstallError(failure, *["  " + line.rstrip() for line in last], hint=hint or "Nothing was changed.")
     return said

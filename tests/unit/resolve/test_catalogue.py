@@ -12,7 +12,7 @@ from tests.support.wheels import make_sdist, make_wheel
 from tests.unit.resolve.conftest import World
 from wheelhouse_builder.adapters.index import IndexClient, Patience
 from wheelhouse_builder.adapters.store import Store
-from wheelhouse_builder.errors import IndexFailure, RehearsalError
+from wheelhouse_builder.errors import IndexFailure, RehearsalError, SpecError
 from wheelhouse_builder.fetch import fetch, fetch_what_is_good
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
@@ -189,6 +189,17 @@ def test_a_lock_is_read_as_it_was_written(catalogues: Catalogues, tmp_path: Path
     again = read_lock(path, lock.target)
     assert (again.wheels, again.closures, again.lacking) == (lock.wheels, lock.closures, lock.lacking)
     assert (again.inputs, again.requirements, again.bootstrap) == (lock.inputs, lock.requirements, lock.bootstrap)
+
+
+@pytest.mark.parametrize(("good", "bad"), [('"app==2.0"', '"app==3.0"'), ("reason = ", "cause = ")])
+def test_a_lock_that_contradicts_itself_is_none(catalogues: Catalogues, tmp_path: Path, good: str, bad: str) -> None:
+    publish(catalogues.world.wheels, "app 2.0")
+    (lock,) = catalogues.make("app", "nowhere")
+    path = tmp_path / "catalogue.toml"
+    write_lock(lock, path)
+    path.write_text(path.read_text().replace(good, bad).replace('"app==3.0" = ', '"app==2.0" = '))
+    with pytest.raises(SpecError, match="not a lock"):
+        read_lock(path, lock.target)
 
 
 def test_the_rehearsal_holds_each_closure_by_itself(catalogues: Catalogues) -> None:
