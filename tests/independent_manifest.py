@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 from packaging.version import InvalidVersion, Version
 
-from tests.independent_signatures import require
+from tests.independent_signatures import Refused, require
 
 Json = Any
 
@@ -223,7 +223,11 @@ def check_retold(manifest: dict[str, Json], directory: Path) -> None:
             require(not path.exists() or path.read_bytes() == text.encode(), "a lock says something else")
     for wheel in (*manifest["distributions"], *manifest["decoders"]):
         if wheel["attested"]:
-            check_attested(json.loads((directory / f"attestations/{wheel['filename']}.json").read_text("utf-8")), wheel)
+            text = (directory / f"attestations/{wheel['filename']}.json").read_text("utf-8")
+            try:
+                check_attested(json.loads(text, object_pairs_hook=without_twins), wheel)
+            except (LookupError, TypeError, AttributeError) as error:
+                raise Refused("an attestation is malformed") from error
 
 
 def requirement(wheel: Json) -> str:
@@ -267,7 +271,7 @@ def check_attested(document: Json, wheel: Json) -> None:
         name = NAMES_OF_PUBLISHERS.get(each["publisher"]["kind"], "").format(**each["publisher"])
         require(name == wheel["attested"]["publisher"], "an attestation is by another publisher")
         for attestation in each["attestations"]:
-            statement = json.loads(base64.b64decode(attestation["envelope"]["statement"]))
+            statement = json.loads(base64.b64decode(attestation["envelope"]["statement"]), object_pairs_hook=without_twins)
             require([of["digest"]["sha256"] for of in statement["subject"]] == [wheel["sha256"]], "an attestation is of another file")
             predicates.add(statement["predicateType"])
     require(sorted(predicates) == wheel["attested"]["predicates"], "something else is attested")

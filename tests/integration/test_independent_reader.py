@@ -28,11 +28,13 @@ import zstandard
 from tests import independent_manifest, independent_reader, independent_signatures
 from tests.fuzz import test_corpus
 from tests.independent_signatures import Refused, armor, trusted_keys
-from tests.support import bundles, frames
+from tests.support import attested, bundles, frames
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.contents import make_contents
+from tests.support.handmade import bundle_for
 from tests.support.index import LocalIndex
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
+from tests.support.lies import LIES
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
 from tests.support.workplace import publish_acme, workplace
@@ -41,6 +43,7 @@ from wheelhouse_builder.pack import pack
 from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.commands import run_unpack, run_verify
 from wheelhouse_builder.runtime.errors import WheelhouseError
+from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.manifest import canonical_json
 
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -134,6 +137,31 @@ def lines_of_code(source: str) -> set[int]:
 def test_both_accept_a_good_bundle(readers: Readers, drafts: dict[str, Draft], mode: str, *, deep: bool) -> None:
     assert readers.verdict(drafts[mode].signed(OURS), deep=deep) == ACCEPTED
     assert readers.verdict(drafts[mode].signed(OURS, FOREIGN), deep=deep) == ACCEPTED
+
+
+def attested_bundle(directory: Path, document: bytes, **changed: object) -> bytes:
+    """A bundle with a wheel of which ``document`` is said to attest who published it."""
+    verdict = {"publisher": attested.PUBLISHER, "predicates": [attested.PUBLISH], **changed}
+    pip = make_wheel(directory, "pip", "26.3")
+    return bundle_for(this_host(), [attested.PATH], pip, attested={attested.FILENAME: (verdict, document)}).signed(OURS)
+
+
+def test_both_read_what_was_attested(readers: Readers, tmp_path: Path) -> None:
+    assert readers.verdict(attested_bundle(tmp_path, attested.DOCUMENT)) == ACCEPTED
+    assert readers.verdict(attested_bundle(tmp_path, attested.DOCUMENT, publisher="github.com/acme/demo")) == REFUSED
+    for name, document in attested.MALFORMED.items():
+        assert readers.verdict(attested_bundle(tmp_path, document)) == REFUSED, name
+
+
+def test_both_refuse_what_people_read_if_it_says_something_else(readers: Readers, tmp_path: Path) -> None:
+    parts = [make_wheel(tmp_path, "demo", "1.0")], make_wheel(tmp_path, "pip", "26.3")
+    honest = bundle_for(this_host(), *parts)
+    assert readers.verdict(honest.signed(OURS)) == ACCEPTED
+    readers.wheels(tmp_path / "bundle.whb")
+    for lie in LIES.values():
+        path = next(each["path"] for each in honest.document["files"] if each["path"].endswith(lie.file))
+        told = (tmp_path / "ours" / path).read_bytes().replace(lie.old, lie.new)
+        assert readers.verdict(bundle_for(this_host(), *parts, retold={path: told}).signed(OURS)) == REFUSED, lie
 
 
 def signed_defects() -> Iterator[tuple[str, Callable[[Draft], bytes]]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.model.attestations import OFF, OFFERED, REQUIRED, Demand
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.spec import DEFAULT_INDEX, Index, Pyproject, Spec, newest_upload, read_spec
 
@@ -242,6 +244,13 @@ BAD = [
     pytest.param(GOOD + "excused: {a.b: x, A-B: y}\n", "6:19: excused: 'A-B' stands here again", id="project excused twice"),
     pytest.param(GOOD + "excused: {'a b': x}\n", "6:11: excused: 'a b' is not the name of a project", id="excuse for no project"),
     pytest.param(GOOD + 'excused: {a: "x\\ny"}\n', "6:14: excused.a: must be one line", id="excuse of two lines"),
+    pytest.param(GOOD + "attestations: on\n", "6:15: attestations: must be off, offered, required or a publisher", id="attestations on"),
+    pytest.param(GOOD + "attestations: [numpy]\n", "6:15: attestations: must be off, offered, required or", id="attestations as a list"),
+    pytest.param(GOOD + "attestations: {'a b': off}\n", "6:16: attestations: 'a b' is not the name", id="attestations of no project"),
+    pytest.param(GOOD + "attestations: {a.b: off, A-B: off}\n", "6:26: attestations: 'A-B' stands here again", id="attestations twice"),
+    pytest.param(GOOD + "attestations: {a: example.org/a}\n", "6:19: attestations.a: must be off,", id="a publisher that nobody knows"),
+    pytest.param(GOOD + "attestations: {a: github.com}\n", "6:19: attestations.a: must be off,", id="a publisher that is a host"),
+    pytest.param(GOOD + "attestations: {a: github.com/a/}\n", "6:19: attestations.a: must be off,", id="a publisher that ends in a slash"),
     pytest.param("- a\n- b\n", "1:1: must be a mapping of bundle, version,", id="a list"),
     pytest.param("", "1:1: the file is empty", id="an empty file"),
     pytest.param("bundle: a\n\tversion: b\n", "2:1: this is not YAML: a tab stands here: indent with spaces", id="a tab"),
@@ -259,6 +268,19 @@ def test_the_policy_and_the_excuses_are_read(write: Write) -> None:
     assert spec.policy.audience == {"net-a", "net-b"}
     assert spec.policy.not_after == datetime(2027, 5, 31, tzinfo=UTC)
     assert spec.excused == {"odd-project": "it must"}
+
+
+def test_what_is_asked_of_publishers_is_read(write: Write) -> None:
+    assert not read_spec(write(GOOD)).attestations.asked
+    assert not read_spec(write(GOOD + "attestations: off\n")).attestations.asked
+    assert read_spec(write(GOOD + "attestations: required\n")).attestations.of(canonicalize_name("x")) == Demand(mode=REQUIRED)
+    text = 'attestations: {"*": off, Odd.Project: required, other: gitlab.com/group/other}\n'
+    asked = read_spec(write(GOOD + text)).attestations
+    assert asked.asked
+    assert asked.of(canonicalize_name("odd_project")) == Demand(mode=REQUIRED)
+    assert asked.of(canonicalize_name("other")) == Demand(mode=REQUIRED, publisher="gitlab.com/group/other")
+    assert asked.of(canonicalize_name("x")) == Demand(mode=OFF)
+    assert read_spec(write(GOOD + "attestations: {other: required}\n")).attestations.of(canonicalize_name("x")) == Demand(mode=OFFERED)
 
 
 def test_without_a_policy_nothing_is_bound(write: Write) -> None:

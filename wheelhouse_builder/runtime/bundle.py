@@ -247,7 +247,7 @@ def _control_size(file: Source) -> int:
     tail = file.read(max(0, file.size - _LONGEST_TAIL), min(file.size, _LONGEST_TAIL))
     places = (len(tail) - at for at in range(len(tail) - END_SIZE, 0, -1) if is_end_record(tail[at : at + END_SIZE]))
     more = next(places, END_SIZE) - END_SIZE
-    raise _no_bundle(file.path, "{} bytes stand behind its end".format(more) if more else "it is cut off")
+    raise _no_bundle(file.path, "{} bytes stand behind its end".format(more) if more else "it is cut off, or damaged at its end")
 
 
 def _no_bundle(path: str, why: str) -> BundleRefused:

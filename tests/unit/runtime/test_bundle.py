@@ -69,8 +69,8 @@ def refused(check: Verify, data: bytes, error: type[WheelhouseError] = BundleRef
 
 def test_it_is_told_whether_the_file_is_cut_off_too_long_or_something_else(tmp_path: Path, check: Verify) -> None:
     data = draft(tmp_path).signed(OURS)
-    assert "is no bundle: it is cut off." in str(refused(check, data[:-1]))
-    assert "is no bundle: it is cut off." in str(refused(check, data[: len(data) // 2]))
+    assert "is no bundle: it is cut off, or damaged at its end." in str(refused(check, data[:-1]))
+    assert "is no bundle: it is cut off, or damaged at its end." in str(refused(check, data[: len(data) // 2]))
     assert "is no bundle: 7 bytes stand behind its end." in str(refused(check, data + b"garbage"))
     assert "is no bundle: it neither begins nor ends as one." in str(refused(check, b"\x89PNG" + bytes(100)))
     assert "is no bundle: it is too short." in str(refused(check, b""))

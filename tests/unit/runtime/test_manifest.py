@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.bundles import NAME, ROOT, TARGET, VERSION, Document, Draft, draft, target
+from wheelhouse_builder.runtime.attested import PUBLISH, SLSA
 from wheelhouse_builder.runtime.errors import BundleRefused
 from wheelhouse_builder.runtime.layout import tar_entry_size
 from wheelhouse_builder.runtime.manifest import Manifest, canonical_json, content_digest, parse_manifest
@@ -126,6 +127,11 @@ def swaps_frames(document: Document) -> None:
     document["transport"]["frames"].reverse()
 
 
+def attested(**changed: object) -> Document:
+    """What a manifest says of attestations."""
+    return {"publisher": "github.com/acme/demo", "predicates": [PUBLISH], **changed}
+
+
 def adds_a_target(document: Document) -> None:
     """A second target whose locks are not in the bundle."""
     document["targets"].append(target("cp313-manylinux_2_28_x86_64"))
@@ -210,6 +216,18 @@ WRONG: dict[str, tuple[Change, str]] = {
     "escape sequence": (sets("distributions.0.origin.url", "https://example.org/\x1b[2J"), "distributions[0].origin.url: "),
     "uploaded": (sets("distributions.0.origin.uploaded", "yesterday"), "distributions[0].origin.uploaded: "),
     "bootstrap in words": (sets("distributions.0.bootstrap", "no"), "distributions[0].bootstrap: "),
+    "attestation in words": (sets("distributions.0.attested", "yes"), "distributions[0].attested: it is no object"),
+    "attestation by nobody": (sets("distributions.0.attested", {"predicates": [PUBLISH]}), "the key 'publisher' is missing"),
+    "attestation by a host": (sets("distributions.0.attested", attested(publisher="github.com")), "attested.publisher: "),
+    "attestation by an escape sequence": (sets("distributions.0.attested", attested(publisher="a/\x1b[2J")), "attested.publisher: "),
+    "attestation of nothing": (sets("distributions.0.attested", attested(predicates=[])), "attested.predicates: "),
+    "attestation of something else": (sets("distributions.0.attested", attested(predicates=["evil"])), "attested.predicates[0]: "),
+    "attestation twice": (sets("distributions.0.attested", attested(predicates=[PUBLISH, PUBLISH])), "attested.predicates: "),
+    "attestation out of order": (sets("distributions.0.attested", attested(predicates=[SLSA, PUBLISH])), "attested.predicates: "),
+    "attestation without a document": (sets("distributions.0.attested", attested()), "files: 'attestations/"),
+    "document without an attestation": (sets("files.0.path", f"attestations/{DEMO}.json"), "files: 'README.txt' is missing"),
+    "version of another wheel": (sets("distributions.0.version", "1.1"), "distributions[0].version: '1.1' is not the version of"),
+    "target by the name of another platform": (sets("targets.0.platforms", ["win_amd64"]), "targets[0].name: "),
     "readme missing": (drops("files.0"), "files: 'README.txt' is missing"),
     "lock missing": (drops("files.1"), "files: 'targets/"),
     "foreign file": (sets("files.0.path", "EVIL.txt"), "files: "),
