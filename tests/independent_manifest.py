@@ -73,6 +73,7 @@ MANIFEST = (
 MANIFEST |= (
     of(POLICY, "policy") | of([TARGET], "targets") | of([DECODER], "decoders") | of([WHEEL], "distributions") | of([EXCUSE], "excused")
 )
+MANIFEST |= of([of(PATH, "path") | of("0600|0640|0644|0700|0750|0755", "mode")], "placed") | of([[TEXT]], "smoke")
 MANIFEST |= of([BUILT], "built") | of([FILE], "files control") | of(TRANSPORT, "transport")
 
 
@@ -109,6 +110,7 @@ def check_references(manifest: dict[str, Json]) -> None:
         "distributions": "filename",
         "excused": "filename",
         "built": "filename",
+        "placed": "path",
         "files": "path",
         "control": "path",
     }
@@ -129,6 +131,8 @@ def check_references(manifest: dict[str, Json]) -> None:
         named = platform in target["platforms"][:1] or not re.fullmatch(PLATFORM, platform)
         require(python in (target["interpreter"], target["abi"]) and named, "a target has the name of another")
     kept = {"application": ("pylock.toml", "requirements.txt"), "catalogue": ()}[manifest["bundle"]["kind"]]
+    require(all(command and fits(command[0], PART) for command in manifest["smoke"]), "a command without a name")
+    require(kept or not (manifest["placed"] or manifest["smoke"]), "a catalogue is not installed")
     locks = [f"targets/{name}/{lock}" for name in names["targets"] for lock in kept]
     attested = {
         f"attestations/{wheel['filename']}.json": wheel
@@ -136,7 +140,8 @@ def check_references(manifest: dict[str, Json]) -> None:
         if wheel["attested"]
     }
     require(
-        names["targets"] and names["files"] == sorted(["README.txt", *locks, *attested]), "the other files are not those that there must be"
+        names["targets"] and names["files"] == sorted(["README.txt", *locks, *attested, *(f"files/{path}" for path in names["placed"])]),
+        "the other files are not those that there must be",
     )
     require(all(file["size"] <= 1 << 20 for file in manifest["files"] if file["path"] in attested), "an attestation is too long")
     for wheel in attested.values():

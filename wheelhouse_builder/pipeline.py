@@ -160,7 +160,7 @@ def make_bundle(
         built = build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
-        contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy)
+        contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy, extras=spec.extras)
         if base and not plain:
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
             base = replace(base, wheels=older)

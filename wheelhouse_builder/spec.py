@@ -27,6 +27,9 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     audience: [restricted-net]             # optional: whom it is meant for
     not-after: 2027-05-31T00:00:00Z        # optional: not to be installed later
     excused: {odd-project: why its malformed wheel may pass}     # optional
+    files:                                 # optional: put into the environment inside, below its directory files
+      - {path: systemd/acme.service, from: deploy/acme.service}     # mode: "0640", if it is not to be "0644"
+    smoke: [acme --version]                # optional: commands of the environment that must succeed inside before it is used
     recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
     no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
     attestations: offered                  # optional: off, offered (what the index has must hold) or required; or by project,
@@ -40,6 +43,7 @@ spec, is refused: guessing would send a file's name to the index as if it were a
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,10 +60,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 from wheelhouse_builder.document import Page, instead, kind, listed
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.attestations import MODES, OFFERED, REQUIRED, Attestations, Demand
+from wheelhouse_builder.model.extras import Extras, PlacedFile
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.model.probed import read_probe
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.runtime import layout
+from wheelhouse_builder.runtime.manifest import FILE_MODES
 
 FILE_NAME = "wheelhouse.yaml"
 DEFAULT_INDEX = "https://pypi.org/simple"
@@ -87,6 +93,8 @@ KEYS = (
     "recipes",
     "no-binary",
     "attestations",
+    "files",
+    "smoke",
 )
 REQUIRED_KEYS = {
     "bundle": "bundle: acme-web",
@@ -100,6 +108,7 @@ CREDENTIAL_KEYS = ("user_variable", "password_variable")
 INDEX_KEYS = ("url", *CREDENTIAL_KEYS)
 INDEXES_KEYS = ("name", "url", "folder", "projects", *CREDENTIAL_KEYS)
 SIGN_KEYS = ("key",)
+FILES_KEYS = ("path", "from", "mode")
 
 _FILE_SUFFIXES = (".txt", ".in", ".toml")
 _PORTABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,98}[A-Za-z0-9])?")
@@ -174,6 +183,7 @@ class Spec:
     policy: Policy = field(default_factory=Policy)
     excused: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Projects whose wheels may be malformed, each with the reason."""
+    extras: Extras = field(default_factory=Extras)
     recipes: tuple[Path, ...] = ()
     """Folders of recipes, in order."""
     no_binary: frozenset[NormalizedName] = frozenset()
@@ -228,6 +238,7 @@ def read_spec(path: Path) -> Spec:
             not_after=written.get("not-after"),
         ),
         excused=written.get("excused", {}),
+        extras=Extras(files=tuple(written.get("files", ())), smoke=tuple(written.get("smoke", ()))),
         recipes=written.get("recipes", ()),
         no_binary=written.get("no-binary", frozenset()),
         attestations=written.get("attestations") or Attestations(),
@@ -625,6 +636,39 @@ def _demand(page: Page, node: yaml.Node, where: str) -> Demand:
     return Demand(mode=REQUIRED, publisher=text)
 
 
+def _files(page: Page, node: yaml.Node) -> list[PlacedFile]:
+    """The files to place, each path once, also where case does not count."""
+    found: list[PlacedFile] = []
+    for item, where in page.items(node, "files"):
+        values = page.mapping(item, where, FILES_KEYS, {"path": "path: systemd/acme.service", "from": "from: deploy/acme.service"})
+        texts = {key: page.string(value, f"{where}.{key}") or "" for key, value in values.items()}
+        if not texts.get("path") or not texts.get("from"):
+            continue
+        path, mode = texts["path"], texts.get("mode", "0644")
+        problem = layout.path_problem(path)
+        if problem or layout.paths_problem([path, *(each.path for each in found)]):
+            page.problem(values["path"], f"{where}.path: {path!r} {problem or 'stands here again'}")
+        if mode not in FILE_MODES:
+            page.problem(values["mode"], f"{where}.mode: must be one of {listed(FILE_MODES)}, in quotes, not {mode!r}")
+        found.append(PlacedFile(path=path, source=page.file(values["from"], f"{where}.from", texts["from"]), mode=mode))
+    return found
+
+
+def _smoke(page: Page, node: yaml.Node) -> list[tuple[str, ...]]:
+    """Commands as a shell would take them apart; no shell runs them."""
+    found = []
+    for item, where, text in page.strings(node, "smoke"):
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            page.problem(item, f"{where}: {text!r} is no command: {error}")
+            continue
+        if not words or layout.path_problem(words[0]) or "/" in words[0] or not text.isprintable():
+            page.problem(item, f"{where}: must begin with the name of a script of the environment, or python: 'acme --version'")
+        found.append(tuple(unicodedata.normalize("NFC", word) for word in words))
+    return found
+
+
 _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "bundle": _bundle,
     "version": _version,
@@ -644,6 +688,8 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "audience": _audience,
     "not-after": _not_after,
     "excused": _excused,
+    "files": _files,
+    "smoke": _smoke,
     "recipes": _recipes,
     "no-binary": _no_binary,
     "attestations": _attestations,

@@ -137,6 +137,8 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "distributions": distributions,
         "excused": [],
         "built": [],
+        "placed": [],
+        "smoke": [],
         "files": file_list(others),
         "control": file_list(control),
         "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "base": None, "frames": frames},

@@ -53,11 +53,14 @@ def bundle_for(
     wrong: Mapping[str, bytes] | None = None,
     retold: Mapping[str, bytes] | None = None,
     attested: Mapping[str, tuple[Document, bytes]] | None = None,
+    placed: Mapping[str, tuple[str, bytes]] | None = None,
+    smoke: Sequence[Sequence[str]] = (),
 ) -> Draft:
     """A bundle that installs ``wheels`` on ``host`` by means of the wheel ``pip``.
 
     ``retold`` replaces other files of the payload, by path, and the manifest has the digests of these. ``attested``: by file name of the
-    wheel, what the manifest says of its attestations, and the document itself.
+    wheel, what the manifest says of its attestations, and the document itself. ``placed``: by path, mode and content of files for the
+    environment; ``smoke``: commands that must succeed in it.
 
     ``wrong`` replaces entries of the payload, by path, behind the manifest's back: what it says of wheels and files stays.
     """
@@ -68,8 +71,9 @@ def bundle_for(
     for each in distributions:
         each["bootstrap"] = each["filename"] == pip.name
         each["targets"] = [] if each["bootstrap"] else [served["name"]]
-        each["attested"], document = (attested or {}).get(each["filename"], (None, b""))
-        documents |= {f"attestations/{each['filename']}.json": document} if each["attested"] else {}
+        each["attested"], attestation = (attested or {}).get(each["filename"], (None, b""))
+        documents |= {f"attestations/{each['filename']}.json": attestation} if each["attested"] else {}
+    documents |= {f"files/{path}": content for path, (_, content) in (placed or {}).items()}
     others = {**documents, **told_again([served], distributions), **(retold or {})}
     carried = [(wheel_entry(name), data) for name, data in sorted(contents.items())] if mode == "plain" else dense(contents)
     entries = [[(path, (wrong or {}).get(path, data)) for path, data in group] for group in (list(others.items()), carried)]
@@ -82,6 +86,8 @@ def bundle_for(
         "as_of": None,
         "targets": [served],
         "distributions": distributions,
+        "placed": [{"path": path, "mode": mode} for path, (mode, _) in sorted((placed or {}).items())],
+        "smoke": [list(command) for command in smoke],
         "files": file_list(others),
         "control": file_list(control),
     }

@@ -19,7 +19,7 @@ from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.pack.attestations import attestations_files
 from wheelhouse_builder.pack.container import compressed_decoders, control_members, prove, publish, seal, signatures
-from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.contents import Contents, placed_files
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.delta import Base, read_base
 from wheelhouse_builder.pack.document import manifest
@@ -88,7 +88,7 @@ def pack(
 
 def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Workshop, *, plain: bool, base: Base | None) -> None:
     """Write the whole file to the new file ``draft``, and to the disk."""
-    files = {README: readme_text(contents).encode(), **lock_files(contents), **attestations_files(contents)}
+    files = {README: readme_text(contents).encode(), **lock_files(contents), **attestations_files(contents), **placed_files(contents)}
     control = control_members(contents)
     payload = (plain_payload if plain else dense_payload)(contents, files, shop, base)
     with draft.open("xb") as out:

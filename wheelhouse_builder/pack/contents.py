@@ -10,9 +10,10 @@ from typing import Self
 
 from wheelhouse_builder.errors import DistributionError, SpecError, UsageError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
+from wheelhouse_builder.model.extras import Extras, PlacedFile
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.policy import Policy
-from wheelhouse_builder.runtime.layout import path_problem, paths_problem
+from wheelhouse_builder.runtime.layout import path_problem, paths_problem, placed_entry
 from wheelhouse_builder.runtime.manifest import APPLICATION, CATALOGUE
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -43,20 +44,41 @@ class Contents:
     as_of: datetime | None = None
     """What the bundle says of its age; whole seconds, UTC."""
     policy: Policy = field(default_factory=Policy)
+    extras: Extras = field(default_factory=Extras)
 
     def __post_init__(self) -> None:
         _refuse(SpecError, self._naming_problems(), "change `bundle`, `version` or `targets` in wheelhouse.yaml")
         _refuse(DistributionError, self._wheel_problems(), "run `wheelhouse lock` again, then `wheelhouse bundle`")
 
     @classmethod
-    def gather(cls, *, name: str, version: str, locks: Iterable[Lock], wheels: Mapping[str, Wheel], policy: Policy | None = None) -> Self:
+    def gather(
+        cls,
+        *,
+        name: str,
+        version: str,
+        locks: Iterable[Lock],
+        wheels: Mapping[str, Wheel],
+        policy: Policy | None = None,
+        extras: Extras | None = None,
+    ) -> Self:
         """Contents in their order, dated by SOURCE_DATE_EPOCH or by the newest upload within. Raises UsageError too."""
         locks = tuple(sorted(locks, key=lambda lock: lock.target.name))
         named = {locked.filename for lock in locks for locked in (*lock.wheels, *lock.bootstrap)}
         held = {filename: wheels[filename] for filename in sorted(named & wheels.keys())}
         return cls(
-            name=name, version=version, locks=locks, wheels=held, as_of=_epoch() or _newest_upload(held.values()), policy=policy or Policy()
+            name=name,
+            version=version,
+            locks=locks,
+            wheels=held,
+            as_of=_epoch() or _newest_upload(held.values()),
+            policy=policy or Policy(),
+            extras=extras or Extras(),
         )
+
+    @property
+    def placed(self) -> tuple[PlacedFile, ...]:
+        """The files that are put into the environment, sorted by path."""
+        return tuple(sorted(self.extras.files, key=lambda each: each.path))
 
     @property
     def kind(self) -> str:
@@ -106,6 +128,8 @@ class Contents:
             if len(pips) != 1 or len(projects) - len(pips) > 1:
                 found = ", ".join(projects) or "neither"
                 yield f"{lock.target.name}: installing needs one pip and at most one zstd decoder, and the lock brings {found}"
+        if self.kind == CATALOGUE and self.extras != Extras():
+            yield "a catalogue is not installed: it has no files to place and no commands to run"
         twins = paths_problem(self.wheels)
         if twins:
             yield f"the wheel {twins}"
@@ -116,6 +140,14 @@ class Contents:
             yield f"{lock.target.name}: {locked.filename} was not fetched"
         elif wheel.sha256 != locked.sha256:
             yield f"{lock.target.name}: {locked.filename} has SHA-256 {wheel.sha256}, its lock says {locked.sha256}"
+
+
+def placed_files(contents: Contents) -> dict[str, bytes]:
+    """Payload path → content, of each file that is put into the environment. Raises SpecError for one that cannot be read."""
+    try:
+        return {placed_entry(each.path): each.source.read_bytes() for each in contents.placed}
+    except OSError as error:
+        raise SpecError(f"{error.filename}: {error.strerror}", hint="mend `files` in wheelhouse.yaml") from error
 
 
 def as_text(moment: datetime | None) -> str | None:

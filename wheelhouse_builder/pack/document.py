@@ -56,6 +56,8 @@ def manifest(
         "distributions": [_distribution(each) for each in contents.distributions()],
         "excused": [_excuse(each.wheel) for each in contents.distributions() if each.wheel.excuse],
         "built": [_built(each.wheel, each.wheel.build) for each in contents.distributions() if each.wheel.build],
+        "placed": [{"path": each.path, "mode": each.mode} for each in contents.placed],
+        "smoke": [list(command) for command in contents.extras.smoke],
         "files": _listed(files),
         "control": _listed(control),
         "transport": {

@@ -43,6 +43,8 @@ POOL = "pool/"
 BASE = "base/"
 """Begins the names that we give to wheels of a delta's base where they lead the pool; no entry has such a path."""
 TARGETS = "targets/"
+PLACED = "files/"
+"""Begins the payload paths of files that are placed beside the distributions, and their paths in an environment."""
 ATTESTATIONS = "attestations/"
 PYLOCK = "pylock.toml"
 REQUIREMENTS = "requirements.txt"
@@ -76,6 +78,11 @@ def lock_entry(target: str, filename: str) -> str:
 def attestations_entry(filename: str) -> str:
     """The payload path of what was attested of the wheel ``filename``, and its path after unpacking."""
     return "{}{}.json".format(ATTESTATIONS, filename)
+
+
+def placed_entry(path: str) -> str:
+    """The payload path of a file that is placed at ``path``, and its path in an environment."""
+    return PLACED + path
 
 
 def root_directory(name: str, version: str) -> str:

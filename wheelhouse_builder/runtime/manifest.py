@@ -31,6 +31,7 @@ from .layout import (
     lock_entry,
     path_problem,
     paths_problem,
+    placed_entry,
     pool_entry,
     root_directory,
     skeleton_entry,
@@ -45,6 +46,8 @@ MARKERS = (
 )  # fmt: skip
 """The keys of PEP 508's marker environment, sorted; ``extra`` is no property of a host."""
 DENSE, PLAIN = "dense", "plain"
+FILE_MODES = ("0600", "0640", "0644", "0700", "0750", "0755")
+"""What a file that is placed may have: nobody but its owner writes it."""
 INDEX, BUILT = "index", "built"
 """Where a distribution came from."""
 APPLICATION, CATALOGUE = "application", "catalogue"
@@ -142,6 +145,15 @@ class Excuse(NamedTuple):
     """What the check of wheels says of it (check 8); nothing else is let pass."""
 
 
+class ManifestPlaced(NamedTuple):
+    """A file that is put into the environment beside the distributions, as it is."""
+
+    path: str
+    """Below ``files`` in the environment."""
+    mode: str
+    """One of :data:`FILE_MODES`."""
+
+
 class ManifestFile(NamedTuple):
     """A file that is no distribution: of the payload or of the control part."""
 
@@ -212,6 +224,9 @@ class Manifest(NamedTuple):
     distributions: Tuple[ManifestDistribution, ...]
     excused: Tuple[Excuse, ...]
     built: Tuple[ManifestBuilt, ...]
+    placed: Tuple[ManifestPlaced, ...]
+    smoke: Tuple[Tuple[str, ...], ...]
+    """Commands of the environment, each with its arguments, that must succeed before it is used."""
     files: Tuple[ManifestFile, ...]
     control: Tuple[ManifestFile, ...]
     mode: str
@@ -272,7 +287,7 @@ def parse_manifest(data: bytes) -> Manifest:
         "",
         (
             *("format", "version", "bundle", "as_of", "policy", "targets", "decoders", "distributions", "excused", "files", "control"),
-            *("built", "transport"),
+            *("built", "placed", "smoke", "transport"),
         ),
     )
     bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
@@ -288,6 +303,8 @@ def parse_manifest(data: bytes) -> Manifest:
         distributions=_list(_distribution, document["distributions"], "distributions"),
         excused=_list(_excuse, document["excused"], "excused"),
         built=_list(_built, document["built"], "built"),
+        placed=_list(_placed, document["placed"], "placed"),
+        smoke=_list(_command, document["smoke"], "smoke"),
         files=_list(_file, document["files"], "files"),
         control=_list(_file, document["control"], "control"),
         mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
@@ -307,6 +324,7 @@ def parse_manifest(data: bytes) -> Manifest:
         _check_distributions,
         _check_excused,
         _check_built,
+        _check_placed,
         _check_files,
         _check_control,
         _check_base,
@@ -465,6 +483,20 @@ def _origin(value: Any, where: str) -> Origin:
         url=_match(_URL, "a URL without credentials", value["url"], where + ".url"),
         uploaded=_optional(_time, value["uploaded"], where + ".uploaded"),
     )
+
+
+def _placed(value: Any, where: str) -> ManifestPlaced:
+    _keys(value, where, ManifestPlaced._fields)
+    return ManifestPlaced(_path(value["path"], where + ".path"), _choice(FILE_MODES, value["mode"], where + ".mode"))
+
+
+def _command(value: Any, where: str) -> Tuple[str, ...]:
+    """A command's name, and its arguments."""
+    words = _list(_text, value, where)
+    if not words:
+        raise _refused(where, "it names no command")
+    _part(words[0], where + "[0]")
+    return words
 
 
 def _policy(value: Any, where: str) -> ManifestPolicy:
@@ -824,11 +856,19 @@ def _check_distributions(manifest: Manifest) -> None:
             raise _refused(where + ".version", "{!r} is not the version of {!r}".format(each.version, each.filename))
 
 
+def _check_placed(manifest: Manifest) -> None:
+    """A catalogue is not installed, so nothing of it is placed or tried."""
+    _sorted([each.path for each in manifest.placed], "placed")
+    if manifest.kind == CATALOGUE and (manifest.placed or manifest.smoke):
+        raise _refused("placed" if manifest.placed else "smoke", "a catalogue is not installed")
+
+
 def _check_files(manifest: Manifest) -> None:
     wanted = {README} | {lock_entry(target.name, name) for target in manifest.targets for name in manifest.lock_files}
     attested = {attestations_entry(each.filename) for each in manifest.distributions if each.attested}
     attested |= {attestations_entry(each.filename) for each in manifest.decoders if each.attested}
-    _same_names({each.path for each in manifest.files}, wanted | attested, "files")
+    placed = {placed_entry(each.path) for each in manifest.placed}
+    _same_names({each.path for each in manifest.files}, wanted | attested | placed, "files")
     for index, each in enumerate(manifest.files):
         if each.path in attested and each.size > MAX_ATTESTATIONS:
             raise _refused("files[{}].size".format(index), "{} are allowed".format(MAX_ATTESTATIONS))

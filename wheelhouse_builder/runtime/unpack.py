@@ -28,6 +28,7 @@ from .layout import (
     TARGETS,
     attestations_entry,
     lock_entry,
+    placed_entry,
     skeleton_entry,
     wheel_entry,
 )
@@ -380,6 +381,7 @@ def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[st
     wanted = {README} | {lock_entry(target.name, name) for target in targets for name in manifest.lock_files}
     wanted |= {attestations_entry(each.filename) for each in distributions_for(manifest, targets)}
     wanted |= {attestations_entry(target.decoder) for target in targets if target.decoder}
+    wanted |= {placed_entry(each.path) for each in manifest.placed}
     return {each.path: (each.size, each.sha256) for each in manifest.files if each.path in wanted}
 
 
