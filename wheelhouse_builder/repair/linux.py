@@ -14,6 +14,8 @@ from wheelhouse_builder.repair.tools import Ran, run_tool
 from wheelhouse_builder.repair.values import Options
 
 CHILD = Path(__file__).with_name("auditwheel_child.py")
+MUSL_ITSELF = "libc.so"
+"""What musl is linked as, where it was not built by Alpine; its loader knows that it is meant. glibc has another name."""
 ANY = "auto"
 """auditwheel's word for the oldest platform that the code allows."""
 
@@ -40,7 +42,7 @@ def repair_linux(wheel: Path, target: Target, *, options: Options, scratch: Path
 def _auditwheel(wheel: Path, host: str, platform: str, options: Options, output: Path, runner: Runner, *, foreign: bool) -> Ran:
     """Run it as if on ``host``, for ``platform``."""
     arguments = [str(CHILD), host, "repair", "--plat", platform, "-w", str(output)]
-    for library in options.exclude:
+    for library in (MUSL_ITSELF, *options.exclude):
         arguments += ["--exclude", library]
     paths = os.pathsep.join(map(str, options.library_paths))
     environment = {"AUDITWHEEL_LD_LIBRARY_PATH": paths}  # comes before the system's
