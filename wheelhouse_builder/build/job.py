@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ REVISION = 1
 """Counts up when builds of the same inputs would become other wheels."""
 LAST_LINES = 12
 """How much of a log is shown when a build fails."""
+TELLING = re.compile(r"\b(?:fatal )?error: |undefined reference|cannot find -l")
+"""Lines of compiler and linker that say why."""
+MOST_TELLING = 3
 REPAIR_TOOLS = ("auditwheel", "delocate", "delvewheel")
 
 
@@ -235,8 +239,9 @@ def _uv(*command: str) -> tuple[str, ...]:
 
 
 def last_lines(text: str) -> Iterator[str]:
-    """The end of what a program said, without empty lines."""
+    """The end of what a program said, without empty lines; before it the first errors of compiler and linker, which stand further up."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    yield from [line for line in lines[:-LAST_LINES] if TELLING.search(line)][:MOST_TELLING]
     yield from lines[-LAST_LINES:]
 
 
