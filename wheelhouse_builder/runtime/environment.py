@@ -4,25 +4,32 @@ import base64
 import hashlib
 import json
 import os
+import re
+import shutil
+import sys
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 from .child import run
 from .errors import EnvironmentFailure, InstallError
 from .host import Host
 
-_NO_VENV = "this Python has no module venv"
-
+_NO_VENV = "no module venv: "
+# The interpreter to make it of is what venv would take: of an environment, the one behind it.
 _MAKE = (
     """
-import os, sys
+import json, os, sys
 try:
     import venv
-except ImportError as error:
-    sys.exit("%s: %%s" %% error)
-venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(sys.argv[1])
+except ImportError:
+    base = getattr(sys, "_base_executable", sys.executable)
+    print(%r + json.dumps([os.path.abspath(base), "%%d.%%d.%%d" %% sys.version_info[:3]]))
+else:
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(sys.argv[1])
 """
     % _NO_VENV
 )
+_BESIDE_PYTHON = re.compile(r"pythonw?\.exe|.*\.dll|python\d+\.zip", re.IGNORECASE)
+"""What an interpreter needs beside itself on Windows; the zip is the standard library of the builds that are meant to be embedded."""
 
 _PATHS = """
 import json, os, sys, sysconfig
@@ -36,15 +43,37 @@ def make_environment(host: Host, path: str, final: str, scratch: str) -> str:
 
     It is meant to be renamed to ``final``, and says so. Raises EnvironmentFailure.
     """
+    failure = "%s could not make a virtual environment." % host.executable
     try:
-        run([host.executable, "-I", "-c", _MAKE, path], scratch, "%s could not make a virtual environment." % host.executable)
+        said = run([host.executable, "-I", "-c", _MAKE, path], scratch, failure)
     except InstallError as error:
-        hint = ""
-        if any(_NO_VENV in problem for problem in error.problems):
-            hint = "Install your system's package for it (python3-venv on Debian and Ubuntu), or use another Python."
-        raise EnvironmentFailure(*error.problems, hint=hint) from error
+        raise EnvironmentFailure(*error.problems) from error
+    for line in said.splitlines():
+        if line.startswith(_NO_VENV):
+            _make_by_hand(path, *json.loads(line[len(_NO_VENV) :]))
     relocate(path, final)
     return interpreter_of(path)
+
+
+def _make_by_hand(path: str, base: str, version: str) -> None:
+    """A virtual environment as PEP 405 has it, of an interpreter that lacks the module for it: some distributors pack that on its own."""
+    home = os.path.dirname(base)
+    scripts = os.path.dirname(interpreter_of(path))
+    minor = "python" + ".".join(version.split(".")[:2])
+    os.makedirs(os.path.join(path, *(("Lib", "site-packages") if os.name == "nt" else ("lib", minor, "site-packages"))))
+    for folder in (scripts, os.path.join(path, "Include" if os.name == "nt" else "include")):
+        os.makedirs(folder)
+    if os.name == "nt":
+        for name in filter(_BESIDE_PYTHON.fullmatch, os.listdir(home)):
+            shutil.copyfile(os.path.join(home, name), os.path.join(scripts, name))
+    else:
+        os.symlink(base, interpreter_of(path))
+        for name in ("python3", minor):
+            os.symlink("python", os.path.join(scripts, name))
+        if sys.maxsize > 1 << 32 and sys.platform == "linux":
+            os.symlink("lib", os.path.join(path, "lib64"))  # some distributors' Pythons look there
+    with open(os.path.join(path, "pyvenv.cfg"), "w", encoding="utf-8") as file:
+        file.write("home = %s\ninclude-system-site-packages = false\nversion = %s\n" % (home, version))
 
 
 def interpreter_of(environment: str) -> str:

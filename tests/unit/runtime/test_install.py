@@ -11,9 +11,8 @@ from tests.support.bundles import OURS, write_trust
 from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
-from wheelhouse_builder.runtime import environment
 from wheelhouse_builder.runtime.commands import Destination, run_install
-from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, HostDoesNotFit, InstallError
+from wheelhouse_builder.runtime.errors import AlreadyThere, HostDoesNotFit, InstallError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.report import render
 
@@ -124,16 +123,6 @@ def test_an_interrupt_while_pip_runs_leaves_nothing(home: Home, monkeypatch: pyt
     monkeypatch.setattr("wheelhouse_builder.runtime.pip_engine.run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_install(bundle, Destination(venv=str(home.venv)), home.trust)
-    assert home.names() == set()
-
-
-def test_a_python_without_venv_is_told_what_to_do(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = "import sys; sys.modules['venv'] = None"
-    monkeypatch.setattr("wheelhouse_builder.runtime.environment._MAKE", f"{without}\n{environment._MAKE}")
-    with pytest.raises(EnvironmentFailure, match="could not make a virtual environment") as failure:
-        run_install(home.bundle(), Destination(venv=str(home.venv)), home.trust)
-    assert any("has no module venv" in problem for problem in failure.value.problems)
-    assert "python3-venv" in failure.value.hint
     assert home.names() == set()
 
 
