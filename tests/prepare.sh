@@ -11,6 +11,8 @@ need unshare util-linux
 need bsdtar libarchive-tools
 need tar tar
 need git git
+need patch patch
+python3 -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing="$missing python3-dev"
 need gcc "gcc libc6-dev"
 
 [ -n "$missing" ] || exit 0

@@ -293,8 +293,8 @@ def _libraries(page: Page, node: yaml.Node, where: str) -> tuple[Library, ...]:
         examples = {key: f"{key}: …" for key in LIBRARY_KEYS}
         values = page.mapping(item, address, LIBRARY_KEYS, examples)
         texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("name", "url", "sha256")}
-        if texts["url"] and not texts["url"].startswith("https://"):
-            page.problem(values["url"], f"{address}.url: must begin with https://")
+        if texts["url"] and not texts["url"].startswith(("https://", "file:///")):
+            page.problem(values["url"], f"{address}.url: must begin with https:// or file:///")
         if texts["sha256"] and not _SHA256.fullmatch(texts["sha256"]):
             page.problem(values["sha256"], f"{address}.sha256: must be 64 lower-case hexadecimal digits")
         commands = _strings(page, values["commands"], f"{address}.commands") if "commands" in values else ()

@@ -146,7 +146,7 @@ def _lay_out(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Whee
     (folder / "wheels").mkdir()
     for locked in {*lock.wheels, *lock.bootstrap}:
         place(wheels[locked.filename].path, folder / "wheels" / locked.filename)
-    hidden = () if clean.root or wheel.build is None else _system_libraries(each.library for each in wheel.build.grafted)
+    hidden = () if clean.root or wheel.build is None else system_libraries(each.library for each in wheel.build.grafted)
     files = {"drive.sh": _DRIVE, "enter.sh": ENTER, "empty": "", "test.sh": _test(recipe)}
     files["hidden.txt"] = "".join(f"{path}\n" for path in hidden)
     files["services.txt"] = "".join(f"{service.name}\n" for service in recipe.test.services)
@@ -174,7 +174,7 @@ def _service_folders(services: Iterable[Service]) -> Mapping[str, str]:
     return {service.name.upper().replace("-", "_"): f"{INSIDE}/services/{service.name}" for service in services}
 
 
-def _system_libraries(names: Iterable[str], root: Path = Path("/")) -> Sequence[Path]:
+def system_libraries(names: Iterable[str], root: Path = Path("/")) -> Sequence[Path]:
     """The files that this host's system would offer under ``names``."""
     return sorted({path.resolve() for name in names for path in _called(name, root)})
 
