@@ -16,26 +16,27 @@ _TARGET_LINE = re.compile(r"^ *([A-Za-z0-9_]+-[A-Za-z0-9_]+) *$", re.MULTILINE)
 _PLAIN = re.compile(r"[\x20-\x7e\n]*")
 
 
-def disagreements(manifest: Manifest, path: str, data: bytes) -> List[str]:
-    """In which way the payload's file ``path`` contradicts the manifest: clauses."""
-    if path == README:
-        return _readme_problems(manifest, data)
-    told = {attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.distributions}
-    told.update({attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.decoders})
-    if path in told:
-        return _attestation_problems(data, *told[path])
-    return (
-        []
-        if data == lock_of(manifest, path).encode("ascii")
-        else ["it does not name what the manifest has for its target, or does so otherwise"]
-    )
+class Retold:
+    """What the files of a bundle's payload that are no distributions have to say."""
 
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._locks = {lock_entry(target.name, name): (target, name) for target in manifest.targets for name in manifest.lock_files}
+        self._attested = {attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.distributions}
+        self._attested.update({attestations_entry(each.filename): (each.sha256, each.attested) for each in manifest.decoders})
 
-def lock_of(manifest: Manifest, path: str) -> str:
-    """What the lock at ``path`` has to say."""
-    places = {lock_entry(target.name, name): (target, name) for target in manifest.targets for name in manifest.lock_files}
-    target, name = places[path]
-    return lock_text(name, target.markers["python_version"], _files(manifest, target))
+    def problems(self, path: str, data: bytes) -> List[str]:
+        """In which way the file ``path`` contradicts the manifest: clauses."""
+        if path == README:
+            return _readme_problems(self._manifest, data)
+        if path in self._attested:
+            return _attestation_problems(data, *self._attested[path])
+        return [] if data == self.lock(path).encode("ascii") else ["it does not say what the manifest has for its target, and that alone"]
+
+    def lock(self, path: str) -> str:
+        """The text of the lock at ``path``."""
+        target, name = self._locks[path]
+        return lock_text(name, target.markers["python_version"], _files(self._manifest, target))
 
 
 def _files(manifest: Manifest, target: ManifestTarget) -> List[LockedFile]:

@@ -46,9 +46,6 @@ def main(argv: Sequence[str], bundle: str) -> int:
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(argv, bundle)
-    except BrokenPipeError:  # who read our output, as head does, has what it wanted
-        _close_output()
-        return 0
     except KeyboardInterrupt:
         failure: WheelhouseError = Interrupted("Interrupted.", hint="Nothing was left behind. Run the same command again.")
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence
@@ -69,13 +66,20 @@ def _run(argv: Sequence[str], bundle: str) -> int:
         return UsageError.exit_code
     report = options.run(options, bundle, _progress(options))
     report["reader"] = "bundle"
+    try:
+        _tell(options, report)
+    except BrokenPipeError:  # the work is done; who read our output, as head does, has what it wanted
+        _close_output()
+    return 0
+
+
+def _tell(options: argparse.Namespace, report: Report) -> None:
     if options.json:
         _print(sys.stdout, _as_json(report))
     elif not options.quiet:
         _print(sys.stdout, render(report))
         if options.command == "verify":
             _print(sys.stderr, "note: %s\n" % commands.SELF_VOUCHING)
-    return 0
 
 
 def _run_inspect(options: argparse.Namespace, bundle: str, _told: Progress) -> Report:

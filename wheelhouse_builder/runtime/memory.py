@@ -106,7 +106,10 @@ def read_memory(path: Optional[str], *, allow_rollback: str = "") -> Memory:
 
     Raises EnvironmentFailure when it is there and cannot be believed.
     """
-    place = os.path.realpath(path or default_path())
+    named = path or default_path()
+    place = os.path.realpath(named)
+    if os.path.islink(named) and not os.path.exists(place):  # the disk where it lies may be missing, and what it remembers with it
+        raise EnvironmentFailure("{} leads to no file.".format(named), hint=_MISSING)
     try:
         document = parse_object(read_trusted(place))
         _require_state(document)

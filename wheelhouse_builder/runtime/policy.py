@@ -160,10 +160,12 @@ def default_place() -> str:
 def read_policy(path: str) -> Policy:
     """The policy at ``path``, or the one that asks for nothing if there is no such file. Raises KeyFailure with all that is wrong."""
     hint = "FORMAT.md shows one, in its section on trust. Without the file, one good signature is enough."
+    if not os.path.lexists(path):
+        return Policy()
     try:
         document = parse_object(read_trusted(path))
-    except FileNotFoundError:
-        return Policy()
+    except FileNotFoundError:  # a link to where nothing is: what it asks for is not known
+        raise KeyFailure("{} leads to no file.".format(path), hint=hint) from None
     except Unbelievable as error:
         raise because(error, path, KeyFailure, hint) from None
     page = _Page()

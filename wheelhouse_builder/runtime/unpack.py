@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from . import zstd_wheel
-from .agreement import disagreements, lock_of
+from .agreement import Retold
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
@@ -295,13 +295,13 @@ class _Extraction:
 
     def _check_files(self) -> None:
         """Check 7 for what is no distribution."""
-        problems = []
+        problems, retold = [], Retold(self._manifest)
         for path, (size, sha256) in sorted(self._files.items()):
             if _measure(self._in_tree(path), _nothing) != (size, sha256):
                 problems.append("%s: size or SHA-256 is not what the manifest says." % path)
                 continue
             with open(self._in_tree(path), "rb") as file:
-                problems += ["%s: %s." % (path, problem) for problem in disagreements(self._manifest, path, file.read())]
+                problems += ["%s: %s." % (path, problem) for problem in retold.problems(path, file.read())]
         if problems:
             raise _refusal(problems)
 
@@ -351,11 +351,11 @@ class _Extraction:
         """Write the digests of the wheels that are there into the locks, where they are not the signed ones."""
         if not self._rewritten:
             return
-        there = self._manifest._replace(distributions=self.result().distributions)
+        retold = Retold(self._manifest._replace(distributions=self.result().distributions))
         for path in self._files:
             if path.startswith(TARGETS):
                 with open(self._in_tree(path), "w", encoding="ascii", newline="") as file:
-                    file.write(lock_of(there, path))
+                    file.write(retold.lock(path))
 
     def _digest_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
         if _measure(path, self._between) == (distribution.size, distribution.sha256):

@@ -19,17 +19,17 @@ from tests.support.bundles import FOREIGN, OURS, draft, write_trust
 from wheelhouse_builder import runtime
 from wheelhouse_builder.runtime import bundle, commands, control, ecdsa, ed25519, manifest, mldsa, sshsig
 from wheelhouse_builder.runtime.cli import main
-from wheelhouse_builder.runtime.errors import WheelhouseError
+from wheelhouse_builder.runtime.errors import EnvironmentFailure, KeyFailure, WheelhouseError
 
 MODULES = sorted(Path(runtime.__file__ or "").parent.glob("*.py"))
 
 SWALLOWED = {
     ("bundle.py", "_read_soundly"): "a damaged volume was replaced; what it holds is checked again, from the start",
-    ("cli.py", "main"): "the reader of our output went away; the verdict was printed before",
+    ("cli.py", "main"): "whatever it was becomes a failure, whose exit code is not 0",
+    ("cli.py", "_run"): "the reader of our output went away; the work was done before",
     ("cli.py", "_print_failure"): "the same; the exit code still tells",
     ("memory.py", "_write"): "a draft that cannot be taken away; the error that led here is raised",
     ("memory.py", "read_memory"): "no state file: nothing is remembered yet",
-    ("policy.py", "read_policy"): "no policy.json: one good signature is asked for",
     ("trust.py", "_decode_key"): "what is no base64 becomes no key, which is refused in the next line",
     ("memory.py", "_is_time"): "the answer is no: the caller refuses the file",
     ("notable.py", "notable_members"): "what is no archive is no wheel, which check 8 tells",
@@ -227,3 +227,31 @@ def test_without_any_of_what_a_check_needs_the_command_line_ends_in_an_error(tmp
         write(trust)
         codes[name, store] = main(["verify", "--quiet", "--trust", str(trust), "--state", str(tmp_path / "state.json")], str(path))
     assert [case for case, code in codes.items() if code == 0] == [("good", "ours"), ("foreign", "foreign")]
+
+
+def test_a_pipe_that_breaks_while_it_works_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only when the verdict is being printed may who reads it go away."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    for name in ("run_verify", "run_unpack", "run_install"):
+        monkeypatch.setattr(commands, name, broken)
+    made = tmp_path / "bundle.whb"
+    for arguments in (["verify"], ["unpack", str(tmp_path / "out")], ["install", "--venv", str(tmp_path / "venv")]):
+        assert main(arguments, str(made)) != 0, arguments
+
+
+def test_a_link_to_where_nothing_is_is_no_file_that_is_not_there(tmp_path: Path) -> None:
+    """What a policy or a state file on a disk that is not mounted asks for is not known, so nothing passes."""
+    path, store = tmp_path / "bundle.whb", tmp_path / "store"
+    path.write_bytes(draft(tmp_path).signed(OURS))
+    store.mkdir(mode=0o755)
+    write_trust(store, OURS)
+    arguments = ["verify", "--quiet", "--trust", str(store), "--state", str(tmp_path / "state.json")]
+    assert main(arguments, str(path)) == 0
+    (store / "policy.json").symlink_to(tmp_path / "not-mounted/policy.json")
+    assert main(arguments, str(path)) == KeyFailure.exit_code
+    (store / "policy.json").unlink()
+    (tmp_path / "state.json").symlink_to(tmp_path / "not-mounted/state.json")
+    assert main(arguments, str(path)) == EnvironmentFailure.exit_code
