@@ -137,6 +137,7 @@ def read_trust(path: Optional[str]) -> Trust:
     if not os.path.isdir(place):
         if path is None:
             raise KeyFailure("This host trusts nobody yet: there is no {}.".format(place), hint=_FIRST_TIME)
+        _require_alone(place)
         return Trust(read_allowed_signers(place))
     try:
         require_private_directory(place)
@@ -148,6 +149,13 @@ def read_trust(path: Optional[str]) -> Trust:
     if problems:
         raise KeyFailure(*problems, hint="Mend {} or the {} beside it.".format(os.path.join(place, POLICY), ALLOWED_SIGNERS))
     return Trust(signers, policy)
+
+
+def _require_alone(path: str) -> None:
+    """Raise KeyFailure for the allowed_signers of a trust store whose policy would not be heard."""
+    folder, name = os.path.split(os.path.abspath(path))
+    if name == ALLOWED_SIGNERS and os.path.lexists(os.path.join(folder, POLICY)):
+        raise KeyFailure("{} has a {} beside it, which would not count.".format(path, POLICY), hint="Name the directory: {}".format(folder))
 
 
 def default_place() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft
+from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from wheelhouse_builder.runtime import policy, sshsig
 from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.errors import BundleRefused, KeyFailure, SignatureRefused
@@ -290,3 +290,13 @@ def test_what_belongs_to_somebody_else_is_not_believed(tmp_path: Path) -> None:
     os.chown(place / "allowed_signers", 12345, -1)
     with pytest.raises(KeyFailure, match="belongs to user 12345"):
         read_trust(str(place))
+
+
+def test_a_policy_cannot_be_passed_by(tmp_path: Path) -> None:
+    """Whoever names the file in a trust store would leave out what stands beside it."""
+    signers = write_trust(tmp_path, OURS)
+    read_trust(str(signers))
+    (tmp_path / "policy.json").write_text(json.dumps({"version": 1, "threshold": 2}))
+    with pytest.raises(KeyFailure, match=r"has a policy\.json beside it") as caught:
+        read_trust(str(signers))
+    assert str(tmp_path) in caught.value.hint
