@@ -11,7 +11,7 @@ import io
 import os
 import posixpath
 import re
-from typing import Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
+from typing import Container, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
 
 from .engine import Installation, Job, WheelRecord
 from .payload import PIECE
@@ -29,6 +29,9 @@ _SHA256 = "sha256"
 _INSTALLERS = frozenset(["RECORD", "INSTALLER", "REQUESTED", "direct_url.json"])
 """What an installer adds to ``.dist-info`` of its own."""
 _CACHED = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<name>[^/]+)\.[^./]+(?:\.opt-[12])?\.pyc")
+
+_IN_WHEEL = re.compile(r"[^/]+\.data/scripts/")
+"""How pip names scripts of a wheel that it did not install, for it made its own."""
 
 
 class Row(NamedTuple):
@@ -113,7 +116,7 @@ class _Here:
         for row in csv.reader(io.StringIO(record.record.decode("utf-8"))):
             name = row[0].replace("\\", "/") if row else ""
             folder, _, base = name.rpartition("/")
-            if name and not (folder.endswith(".dist-info") and base in UNHASHED):
+            if name and name not in record.replaced and not (folder.endswith(".dist-info") and base in UNHASHED):
                 yield self._place(name), row[1]
 
     def _place(self, name: str) -> str:
@@ -140,15 +143,16 @@ def _problem(
         return "is in no RECORD"
     if rows[path] not in ("", digest):
         return "is not what its RECORD says"
-    return None if _is_made_here(path, wanted, here) else "comes from no wheel"
+    return None if _is_made_here(path, wanted, scripts, here) else "comes from no wheel"
 
 
-def _is_made_here(path: str, wanted: Tree, here: _Here) -> bool:
+def _is_made_here(path: str, wanted: Tree, scripts: Container[str], here: _Here) -> bool:
     """Whether it is what an installer makes: a script for an entry point, compiled code, its own notes."""
     folder, _, name = path.rpartition("/")
     cached = _CACHED.fullmatch(path)
     if cached:
-        return cached.group("folder") + cached.group("name") + ".py" in wanted
+        source = cached.group("folder") + cached.group("name") + ".py"
+        return source in wanted or source in scripts
     if folder.endswith(".dist-info"):
         return name in _INSTALLERS and folder + "/METADATA" in wanted
     return folder == here.bin
@@ -175,6 +179,7 @@ def rows_of(content: bytes, path: str) -> List[Row]:
     except (UnicodeDecodeError, csv.Error):
         return []
     named = [(row[0].replace("\\", "/"), row[1]) for row in lines if len(row) == 3]
+    named = [row for row in named if not _IN_WHEEL.match(row[0])]
     return [Row(posixpath.normpath(posixpath.join(site_packages, path)), digest) for path, digest in named]
 
 

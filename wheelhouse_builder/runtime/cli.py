@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Text
 
 from . import commands
 from .errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
+from .install import DEFAULT_ENGINE
 from .memory import default_path
 from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
@@ -99,7 +100,14 @@ def _run_unpack(options: argparse.Namespace, bundle: str, progress: Progress) ->
 
 
 def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -> Report:
-    manner = commands.Manner(target=options.target, with_python=options.with_python, imports=not options.no_imports, exact=options.exact)
+    manner = commands.Manner(
+        target=options.target,
+        with_python=options.with_python,
+        engine=options.engine,
+        compile=not options.no_compile,
+        imports=not options.no_imports,
+        exact=options.exact,
+    )
     destination = commands.Destination(options.venv, options.prefix, options.python, options.keep)
     return commands.run_install(bundle, destination, options.trust, manner, progress=progress, **_given(options))
 
@@ -238,6 +246,13 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", metavar="N", type=int, help="with --prefix: take away all releases but the newest N")
     parser.add_argument("--target", metavar="TARGET", help="default: the one that fits the Python best")
     parser.add_argument("--with-python", metavar="EXE", help="make the environment of this Python; default: of the one that runs this")
+    parser.add_argument(
+        "--engine",
+        metavar="ENGINE",
+        default=DEFAULT_ENGINE,
+        help="pip: the bundle's own pip installs; direct: without any, faster, with the same result; default: %(default)s",
+    )
+    parser.add_argument("--no-compile", action="store_true", help="do not byte-compile: Python does so when it imports, if it may write")
     parser.add_argument("--no-imports", action="store_true", help="do not import each module to see whether it can be")
 
 

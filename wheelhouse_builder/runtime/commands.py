@@ -13,7 +13,7 @@ from .bundle import VerifiedBundle, open_bundle, verify
 from .elsewhere import Interpreter, ask
 from .errors import UsageError
 from .host import choose_target, choose_targets, this_host
-from .install import DEFAULT_ENGINE, Order, install
+from .install import DEFAULT_ENGINE, ENGINES, Order, install
 from .manifest import CATALOGUE, Manifest
 from .memory import read_memory, remembering
 from .places import Place, release_place, shared_place, venv_place
@@ -147,6 +147,8 @@ def run_install(
     Raises the errors of the checks, AlreadyThere, EnvironmentFailure, InstallError, UsageError; then nothing was changed.
     """
     manner = manner or Manner()
+    if manner.engine not in ENGINES:
+        raise UsageError("There is no engine %r." % manner.engine, hint="There are: %s." % ", ".join(sorted(ENGINES)))
     store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
     with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
         _require_application(bundle.manifest)

@@ -3,7 +3,7 @@
 It knows nothing of places, locks and switches: it is given an environment that nobody uses yet, beside the place where it will live.
 """
 
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .bases import Bases
 from .bundle import VerifiedBundle
@@ -46,6 +46,8 @@ class WheelRecord(NamedTuple):
     """Its RECORD."""
     scripts: Dict[str, bytes]
     """The content of each member below ``.data/scripts``, by its path in the wheel: their first line is rewritten."""
+    replaced: FrozenSet[str] = frozenset()
+    """Those that are not installed, for setuptools made them for entry points, and installers make their own."""
 
 
 class Installation(NamedTuple):

@@ -20,6 +20,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from .audit import audit, damage, look_over
 from .bases import Bases
 from .bundle import VerifiedBundle
+from .direct import install_directly
 from .elsewhere import Interpreter
 from .engine import Engine, Installation, Job, pip_version
 from .environment import make_environment, paths_of
@@ -37,7 +38,7 @@ from .switch import OLD, Folder, opened, switch
 from .trial import import_all
 from .unpack import distributions_for
 
-ENGINES: Dict[str, Engine] = {"pip": install_with_pip}
+ENGINES: Dict[str, Engine] = {"pip": install_with_pip, "direct": install_directly}
 """By the name that ``--engine`` gives them."""
 DEFAULT_ENGINE = "pip"
 COPIES = 3

@@ -5,7 +5,7 @@ starts, is how a well-formed wheel does harm. Much of this is innocent (PyYAML i
 """
 
 import re
-from typing import BinaryIO, List, Optional
+from typing import BinaryIO, Iterable, List, Optional
 
 from .ziparchive import ZipArchive, ZipRefused
 
@@ -19,9 +19,13 @@ def notable_members(file: BinaryIO, project: str) -> List[str]:
     A directory at the top of the library ends in a slash. What goes to another scheme begins with its name, as ``scripts/``, ``data/``.
     """
     try:
-        names = [member.name for member in ZipArchive(file).members if not member.is_directory]
+        return notable_names((member.name for member in ZipArchive(file).members if not member.is_directory), project)
     except ZipRefused:
         return []
+
+
+def notable_names(names: Iterable[str], project: str) -> List[str]:
+    """The same for the files of a wheel, by their names."""
     own = _SEPARATORS.sub("", project.lower())
     places = (_place(name, own) for name in names)
     return sorted({ascii(place)[1:-1] for place in places if place is not None})

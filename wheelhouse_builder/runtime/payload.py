@@ -4,22 +4,35 @@ Each tar header is computed from the manifest and compared; none is ever interpr
 """
 
 import bisect
+import os
 import threading
 from contextlib import closing
 from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
+from . import zstd_wheel
 from .bundle import VerifiedBundle
 from .errors import BundleRefused
-from .layout import BASE, POOL, TAR_END, tar_header, tar_padding
+from .layout import BASE, DECODERS, DECODERS_MEMBER, POOL, TAR_END, tar_header, tar_padding
 from .manifest import Manifest
 from .skeleton import Skeleton
-from .zstd import Decoder
+from .zstd import Decoder, choose_decoder
 
 PIECE = 1024 * 1024
 """Bytes that are handled at once."""
 
 EntryContent = Tuple[str, int, Iterator[bytes]]
 """An entry's path, its size in bytes, and its contents in pieces, to be read before the next entry is asked for."""
+
+
+def decoder_for(bundle: VerifiedBundle, scratch: str) -> Decoder:
+    """The best decoder that works here, proved where the bundle carries it; ``scratch`` is a private directory that stays meanwhile."""
+    folder = os.path.join(scratch, "decoder")
+    os.mkdir(folder, 0o700)
+    archive = bundle.control.get(DECODERS_MEMBER, b"")
+    for each in bundle.manifest.control:
+        if each.path == DECODERS:
+            zstd_wheel.require_content(archive, each.size, each.sha256)
+    return choose_decoder(archive, folder)
 
 
 def read_entries(bundle: VerifiedBundle, frame_index: int, decoder: Decoder) -> Generator[EntryContent, None, None]:

@@ -5,6 +5,7 @@ It sees no index, no cache and no configuration, and requires every hash.
 
 import hashlib
 import os
+import posixpath
 import re
 import zipfile
 from functools import partial
@@ -18,6 +19,7 @@ from .layout import REQUIREMENTS, lock_entry, wheel_entry
 from .manifest import ManifestDistribution
 from .overrides import only_overridden
 from .payload import PIECE
+from .scripts import is_wrapper, read_entry_points
 from .unpack import extract
 
 # Before Python 3.10 pip asks distutils for paths, which Debian packs on its own. Without it, this has pip ask sysconfig, as it does later.
@@ -122,7 +124,9 @@ def _wheel_record(archive: zipfile.ZipFile) -> WheelRecord:
     names = archive.namelist()
     record = next(name for name in names if name.count("/") == 1 and name.endswith(".dist-info/RECORD"))
     scripts: Dict[str, bytes] = {name: archive.read(name) for name in names if _SCRIPT.fullmatch(name)}
-    return WheelRecord(archive.read(record), scripts)
+    points = record[: -len("RECORD")] + "entry_points.txt"
+    wrapped = read_entry_points(archive.read(points).decode("utf-8") if points in names else "")
+    return WheelRecord(archive.read(record), scripts, frozenset(name for name in scripts if is_wrapper(posixpath.basename(name), wrapped)))
 
 
 def _measure(file: BinaryIO) -> Tuple[int, str]:

@@ -12,16 +12,14 @@ from contextlib import closing
 from itertools import chain
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
-from . import zstd_wheel
 from .agreement import Retold
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
+from .cores import cores
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
 from .layout import (
     BASE,
-    DECODERS,
-    DECODERS_MEMBER,
     POOL,
     README,
     SKELETONS,
@@ -34,13 +32,13 @@ from .layout import (
 )
 from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .notable import notable_members
-from .payload import PIECE, PoolSpool, frames_with, pool_places, read_entries
+from .payload import PIECE, PoolSpool, decoder_for, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
 from .rewrite import rewrite, size_of
 from .skeleton import decode, rebuild
 from .staging import destination, publish, require_space, staging, sync_tree
 from .wheel import wheel_problems
-from .zstd import Decoder, choose_decoder
+from .zstd import Decoder
 
 _MOST_WINDOWS = 4
 """Frames that are decompressed at once: each takes up to 128 MiB, and four of them are as fast as most disks."""
@@ -169,7 +167,7 @@ class _Extraction:
 
     def read_frames(self) -> None:
         """Decompress each frame that is needed, once, and write what is needed of it."""
-        decoder = self._decoder()
+        decoder = decoder_for(self._bundle, self._scratch)
         first = frames_with(self._manifest, self._first_entries())
         self._read_in_threads(decoder, first)
         self._check_files()
@@ -218,7 +216,7 @@ class _Extraction:
         """Rebuild what is not whole yet and prove every wheel, largest first. Raises with the problems of all."""
         work = sorted(self.distributions, key=lambda each: (-each.size, each.filename))
         with self._progress.step("rebuilding wheels", total=sum(each.size for each in work), unit="B") as step:
-            found = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop, _cores())
+            found = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop, cores())
         problems = list(chain.from_iterable(found))
         if problems:
             raise _refusal(problems)
@@ -228,15 +226,6 @@ class _Extraction:
         """What was written."""
         distributions = tuple(self._rewritten.get(each.filename, each) for each in self.distributions)
         return Extracted(distributions, tuple(sorted(self._rewritten)))
-
-    def _decoder(self) -> Decoder:
-        folder = os.path.join(self._scratch, "decoder")
-        os.mkdir(folder, 0o700)
-        archive = self._bundle.control.get(DECODERS_MEMBER, b"")
-        for each in self._manifest.control:
-            if each.path == DECODERS:
-                zstd_wheel.require_content(archive, each.size, each.sha256)
-        return choose_decoder(archive, folder)
 
     def _first_entries(self) -> Set[str]:
         """What is known to be needed before any skeleton was read."""
@@ -387,7 +376,7 @@ def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[st
 
 def _in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item], stop: threading.Event, most: int) -> List[_Result]:
     """What ``work`` returns, on at most ``most`` cores. When one raises, or the user interrupts, the others end at their next piece."""
-    with ThreadPoolExecutor(max_workers=min(most, _cores())) as executor:
+    with ThreadPoolExecutor(max_workers=min(most, cores())) as executor:
         futures = [executor.submit(work, item) for item in items]
         try:
             return [future.result() for future in futures]
@@ -396,12 +385,6 @@ def _in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item], stop: 
             for future in futures:
                 future.cancel()
             raise
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _write_new(path: str, contents: Iterable[bytes]) -> None:

@@ -97,7 +97,7 @@ class ZipArchive:
         self._check_layout(directory)
         self._check_names()
         for member in self.members:
-            self.problems.extend(_central_problems(member))
+            self.problems.extend(central_problems(member))
         self._check_bomb()
 
     # Rule 1
@@ -140,7 +140,7 @@ class ZipArchive:
         members = []
         at = 0
         while at < len(data):
-            member, at = _central_header(data, at)
+            member, at = central_header(data, at)
             members.append(member)
         if len(members) != count:
             raise ZipRefused("its end record counts {} members, its central directory has {}".format(count, len(members)))
@@ -296,7 +296,7 @@ def _reaches_end(tail: bytes, at: int) -> bool:
     return at + END.size <= len(tail) and at + END.size + int(END.unpack_from(tail, at)[-1]) == len(tail)
 
 
-def _central_header(data: bytes, at: int) -> Tuple[Member, int]:
+def central_header(data: bytes, at: int) -> Tuple[Member, int]:
     """The member whose central header begins at ``at``, and where the next one begins."""
     if len(data) - at < CENTRAL.size or data[at : at + 4] != CENTRAL_MAGIC:
         raise ZipRefused("its central directory holds something else than headers of members")
@@ -383,7 +383,7 @@ def _zip64(extra: Dict[int, bytes], size: int, compressed: int, offset: int, *, 
     return values[0], values[1], values[2]
 
 
-def _central_problems(member: Member) -> List[str]:
+def central_problems(member: Member) -> List[str]:
     """What the central header alone shows to be wrong: rules 4 to 6."""
     problems = []
     if member.flags & FLAG_ENCRYPTED:

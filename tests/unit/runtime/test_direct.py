@@ -1,0 +1,170 @@
+"""What the direct engine leaves is what pip 26.3 leaves, file by file, mode by mode, and RECORD line by line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundles import OURS, write_trust
+from tests.support.cli import environment
+from tests.support.handmade import bundle_for
+from tests.support.pip import bundled_pip
+from tests.support.trees import differences
+from tests.support.wheels import EPOCH, make_wheel, wheel_members
+from wheelhouse_builder.runtime.commands import Destination, Manner, run_install
+from wheelhouse_builder.runtime.errors import BundleRefused, InstallError, UsageError
+from wheelhouse_builder.runtime.host import this_host
+
+ODD_FILES = {
+    "odd/__init__.py": "def main():\n    print('odd')\n",
+    "odd/naïve.py": "# coding: utf-8\nWORD = 'ü'\n",
+    "odd/not_python.py": "this is no Python\n",
+    "odd/empty.py": "",
+    "odd/bin/tool": "#!/bin/sh\nexit 0\n",
+    "odd/a,b.txt": "a comma in its name\n",
+    "odd-1.0.data/scripts/odd-script": "#!python\nprint('odd')\n",
+    "odd-1.0.data/scripts/odd-window": "#!pythonw -u\nprint('odd')\n",
+    "odd-1.0.data/scripts/odd.sh": "#!/bin/sh\nexit 0\n",
+    "odd-1.0.data/scripts/tool.py": "#!python\nprint('compiled, too')\n",
+    "odd-1.0.data/scripts/wrapped": "setuptools made this for the entry point\n",
+    "odd-1.0.data/data/share/odd/page.1": ".TH ODD\n",
+    "odd-1.0.data/headers/odd.h": "#define ODD 1\n",
+    "odd-1.0.data/purelib/odd_pure.py": "PURE = True\n",
+    "odd-1.0.data/platlib/odd_plat.py": "PURE = False\n",
+    "odd-1.0.dist-info/licenses/LICENSE": "free\n",
+    "odd-1.0.dist-info/entry_points.txt": """\
+[console_scripts]
+wrapped = odd:main
+dotted.name=odd:main [extra]
+  spaced   =   odd : main
+deep = odd.sub.module:Class.method
+[gui_scripts]
+window = odd:main
+[pytest11]
+odd = odd
+""".replace("odd : main", "odd:main"),
+}
+EXECUTABLE = ("odd/bin/tool", "odd-1.0.data/scripts/odd.sh")
+OURS_ALONE = {"wheelhouse-receipt.json"}
+"""What pip does not write."""
+
+
+def odd_wheel(directory: Path, files: Mapping[str, str] = ODD_FILES) -> Path:
+    """A wheel with one of everything."""
+    path = directory / "odd-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in wheel_members("odd", "1.0", files=files).items():
+            info = zipfile.ZipInfo(name, EPOCH)
+            info.create_system, info.external_attr = 3, (0o100755 if name in EXECUTABLE else 0o100644) << 16
+            archive.writestr(info, data, compress_type=zipfile.ZIP_DEFLATED)
+    return path
+
+
+def wheels_in(directory: Path) -> list[Path]:
+    directory.mkdir(parents=True)
+    files = {"shared/__init__.py": "", "plain/__init__.py": "VALUE = {1, 2, 3}\n"}
+    return [
+        odd_wheel(directory),
+        make_wheel(directory, "plain", "2.0", files=files, entry_points={"plain": "plain:main", "easy_install": "plain:main"}),
+        make_wheel(directory, "other-one", "1.2", files={"shared/__init__.py": "", "other_one.py": "import sys\n"}),
+    ]
+
+
+def install(directory: Path, wheels: list[Path], venv: Path, *, mode: str = "dense", compiling: bool = True, exact: bool = False) -> None:
+    path = directory / "acme.whb"
+    path.write_bytes(bundle_for(this_host(), wheels, bundled_pip(), mode=mode).signed(OURS))
+    manner = Manner(engine="direct", compile=compiling, imports=False, exact=exact)
+    run_install(str(path), Destination(venv=str(venv)), str(write_trust(directory, OURS)), manner)
+
+
+def install_by_pip(directory: Path, wheels: list[Path], venv: Path, *options: str) -> None:
+    """The same by the pip that the tests run with."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    listed = directory / "listed.txt"
+    listed.write_text("".join("{}=={}\n".format(*wheel.name.split("-")[:2]).replace("_", "-") for wheel in [*wheels, bundled_pip()]))
+    command: list[str | Path] = [sys.executable, "-I", "-m", "pip", "--isolated", "--python", venv / "bin/python", "install", "--no-index"]
+    command += ["--no-deps", "--quiet", "--no-cache-dir", "--disable-pip-version-check", "--no-warn-script-location", *options]
+    command += ["--find-links", wheels[0].parent, "--find-links", bundled_pip().parent, "-r", listed]
+    env = environment(directory) | {"PIP_CONFIG_FILE": os.devnull}
+    subprocess.run(command, check=True, env=env, umask=0o022)
+
+
+def both(directory: Path, wheels: list[Path], *, name: str = "venv", mode: str = "dense", compiling: bool = True) -> list[str]:
+    """In what the two differ, each having installed to the same path."""
+    venv, ours = directory / name, directory / "ours"
+    install(directory, wheels, venv, mode=mode, compiling=compiling)
+    venv.rename(ours)
+    install_by_pip(directory, wheels, venv, *([] if compiling else ["--no-compile"]))
+    return differences(ours, venv, ignored=OURS_ALONE)
+
+
+@pytest.mark.parametrize(("mode", "compiling"), [("dense", True), ("plain", False)])
+def test_the_tree_is_the_one_that_pip_leaves(tmp_path: Path, mode: str, compiling: bool) -> None:
+    assert both(tmp_path, wheels_in(tmp_path / "made"), mode=mode, compiling=compiling) == []
+
+
+@pytest.mark.parametrize("name", ["with a space", "x" * 120])
+def test_an_interpreter_that_no_first_line_can_name_is_started_by_the_shell(tmp_path: Path, name: str) -> None:
+    assert both(tmp_path, wheels_in(tmp_path / "made"), name=name, compiling=False) == []
+    said = subprocess.run([tmp_path / name / "bin/wrapped"], check=True, capture_output=True, encoding="utf-8").stdout
+    assert said == "odd\n"
+
+
+def test_pip_takes_away_what_was_placed_and_leaves_nothing(tmp_path: Path) -> None:
+    wheels = wheels_in(tmp_path / "made")
+    venv = tmp_path / "venv"
+    install(tmp_path, wheels, venv)
+    python = venv / "bin/python"
+    said = subprocess.run(
+        [python, "-I", "-m", "pip", "list", "--format", "freeze"], check=True, capture_output=True, encoding="utf-8"
+    ).stdout
+    assert {"odd==1.0", "plain==2.0", "other-one==1.2"} < set(said.split())
+    subprocess.run([python, "-I", "-m", "pip", "uninstall", "-y", "-q", "odd", "plain", "other-one"], check=True, env=environment(tmp_path))
+    left = {path.name for path in venv.rglob("*")}
+    assert not {name for name in left if name.startswith(("odd", "plain", "other_one", "shared", "tool.", "wrapped"))}
+
+
+def test_another_distributions_file_is_not_overwritten(tmp_path: Path) -> None:
+    wheels = wheels_in(tmp_path / "made")
+    wheels.append(make_wheel(tmp_path / "made", "rival", "1.0", files={"other_one.py": "import os\n"}))
+    with pytest.raises(InstallError, match="another distribution has put something else"):
+        install(tmp_path, wheels, tmp_path / "venv")
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_malformed_wheel_is_refused_though_it_is_signed(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    [wheel] = [make_wheel(tmp_path / "made", "demo", "1.0")]
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("demo/unrecorded.py", "")
+    with pytest.raises(BundleRefused, match="is not in RECORD"):
+        install(tmp_path, [wheel], tmp_path / "venv")
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("reference", ["odd", "odd:", "odd:main; print()"])
+def test_an_entry_point_that_cannot_be_a_script_is_refused(tmp_path: Path, reference: str) -> None:
+    (tmp_path / "made").mkdir()
+    wheel = odd_wheel(tmp_path / "made", {**ODD_FILES, "odd-1.0.dist-info/entry_points.txt": f"[console_scripts]\nodd = {reference}\n"})
+    with pytest.raises(InstallError, match="cannot become a script"):
+        install(tmp_path, [wheel], tmp_path / "venv")
+    assert not (tmp_path / "venv").exists()
+
+
+def test_exact_wheels_are_rebuilt_first_and_the_result_is_the_same(tmp_path: Path) -> None:
+    wheels = wheels_in(tmp_path / "made")
+    install(tmp_path, wheels, tmp_path / "venv", compiling=False)
+    (tmp_path / "venv").rename(tmp_path / "first")
+    install(tmp_path, wheels, tmp_path / "venv", compiling=False, exact=True)
+    assert differences(tmp_path / "first", tmp_path / "venv", ignored=OURS_ALONE) == []
+
+
+def test_an_engine_that_there_is_not_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no engine 'conda'"):
+        run_install("acme.whb", Destination(venv=str(tmp_path / "venv")), None, Manner(engine="conda"))

@@ -1,0 +1,137 @@
+"""Byte-compiling on all cores, by the interpreter that will load it, into what pip leaves beside each source.
+
+A ``.pyc`` is valid by time and size of its source, and names it where it will live. One that travelled with the bundle and is there
+already stays if it is for this interpreter and for this very source, by the hash that PEP 552 puts into it; else it goes.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, cast
+
+from .child import LAST_LINES, clean_environment
+from .cores import cores
+from .errors import InstallError
+from .progress import Progress
+
+BATCH = 16
+"""Sources that a worker is given at once."""
+
+# Standard input: lines of JSON, each a list of sources as pairs of paths, where it is and where it will be. Standard output: for each
+# line the paths of the .pyc files that are there afterwards, null where there is none. argv: whether to compile what has none.
+_WORKER = """
+import importlib.util, json, marshal, os, sys, warnings
+warnings.simplefilter("ignore")
+import importlib._bootstrap_external as loader
+magic, hash_of = importlib.util.MAGIC_NUMBER, getattr(importlib.util, "source_hash", None)
+compiling = sys.argv[1] == "1"
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+def carried(source, compiled):
+    try:
+        with open(compiled, "rb") as file:
+            found = file.read(16)
+    except FileNotFoundError:
+        return False
+    if hash_of and found[:4] == magic and found[4:8] in (b"\\1\\0\\0\\0", b"\\3\\0\\0\\0") and found[8:] == hash_of(source):
+        return True
+    os.unlink(compiled)
+    return False
+def new(here, final, source, compiled):
+    try:
+        code = compile(source, final, "exec", dont_inherit=True, optimize=-1)
+    except Exception:
+        return None
+    status = os.stat(here)
+    stamp = int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF
+    parts = [magic] + ([bytes(4)] if hash_of else []) + [number.to_bytes(4, "little") for number in stamp] + [marshal.dumps(code)]
+    os.makedirs(os.path.dirname(compiled), exist_ok=True)
+    with os.fdopen(os.open(compiled, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666), "wb") as file:
+        file.write(b"".join(parts))
+    return compiled
+def one(here, final):
+    compiled = importlib.util.cache_from_source(here)
+    with open(here, "rb") as file:
+        source = file.read()
+    if carried(source, compiled):
+        return compiled
+    return new(here, final, source, compiled) if compiling else None
+for line in sys.stdin:
+    try:
+        answer = [one(*pair) for pair in json.loads(line)]
+    except OSError as error:
+        answer = {"errno": error.errno, "strerror": error.strerror, "filename": error.filename}
+    answers.write(json.dumps(answer) + "\\n")
+    answers.flush()
+"""
+
+
+class Source(NamedTuple):
+    """A file to compile."""
+
+    path: str
+    final: str
+    """Where it will live."""
+
+
+def compile_all(python: str, sources: Sequence[Source], scratch: str, progress: Progress, *, compiling: bool = True) -> Dict[str, str]:
+    """Compile ``sources`` by means of the interpreter ``python``; what is no valid Python is left out, as pip does.
+
+    Returns the path of the ``.pyc`` for each source that has one. Not ``compiling``: only carried ones are looked at.
+    Raises InstallError when an interpreter ends too early.
+    """
+    largest_first = sorted(sources, key=lambda source: -os.stat(source.path).st_size)
+    batches = [largest_first[start : start + BATCH] for start in range(0, len(sources), BATCH)]
+    waiting = iter(batches)
+    crew = min(cores(), len(batches))
+    with progress.step("compiling", total=len(sources)) as step, ThreadPoolExecutor(max(1, crew)) as threads:
+        try:
+            running = [threads.submit(_work, [python, *_options(compiling)], waiting, scratch, step.advance) for _ in range(crew)]
+            return {path: compiled for each in running for path, compiled in each.result().items()}
+        finally:
+            deque(waiting, 0)  # whoever fails, or interrupts, leaves nothing for the others to begin
+
+
+def _options(compiling: bool) -> List[str]:  # noqa: FBT001 # it is what the worker is told
+    return ["-I", "-c", _WORKER, "1" if compiling else "0"]
+
+
+def _work(command: Sequence[str], waiting: Iterator[Sequence[Source]], scratch: str, advance: Callable[[int], None]) -> Dict[str, str]:
+    """One worker's share: batch after batch, as long as there are some."""
+    found: Dict[str, str] = {}
+    with tempfile.TemporaryFile(dir=scratch) as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=clean_environment(scratch), cwd=scratch
+        )
+        with process:
+            try:
+                for batch in waiting:
+                    for source, compiled in zip(batch, _answer(process, batch, errors)):
+                        if compiled is not None:
+                            found[source.path] = compiled
+                    advance(len(batch))
+            except BaseException:
+                process.kill()
+                raise
+    return found
+
+
+def _answer(process: "subprocess.Popen[bytes]", batch: Sequence[Source], errors: BinaryIO) -> List[Optional[str]]:
+    stdin, stdout = cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    with contextlib.suppress(BrokenPipeError):
+        stdin.write(json.dumps(batch).encode("ascii") + b"\n")
+        stdin.flush()
+    line = stdout.readline()
+    if not line:
+        errors.seek(0)
+        said = errors.read().decode(sys.getfilesystemencoding(), "replace").splitlines()[-LAST_LINES:]
+        raise InstallError("The interpreter ended while it compiled.", *["  " + text for text in said], hint="Nothing was changed.")
+    answer = json.loads(line.decode("ascii"))
+    if isinstance(answer, dict):
+        raise OSError(answer["errno"], answer["strerror"], answer["filename"])
+    return list(answer)
