@@ -8,6 +8,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - requirements.in                    # a file
       - uvicorn[standard]>=0.30            # a requirement
       - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
+    locked: pylock.toml                    # instead of requirements: the lock of another tool, or requirements with hashes, as it is
     constraints: [constraints.txt]         # files; optional
     overrides: [botocore>=1.43]            # files and requirements; optional: in place of what anybody else asks of these projects
     targets: [cp312-manylinux_2_28_x86_64, targets/web01.json]    # names, and files that `wheelhouse probe` wrote
@@ -78,6 +79,7 @@ KEYS = (
     "bundle",
     "version",
     "requirements",
+    "locked",
     "constraints",
     "overrides",
     "targets",
@@ -102,6 +104,7 @@ REQUIRED_KEYS = {
     "requirements": "requirements: [requirements.in]",
     "targets": "targets: [cp312-manylinux_2_28_x86_64]",
 }
+BESIDE_NO_LOCK = ("requirements", "constraints", "overrides", "kind", "keep", "no-binary")
 TARGET_KEYS = ("target", "add", "exclude")
 PYPROJECT_KEYS = ("pyproject", "extras", "groups")
 CREDENTIAL_KEYS = ("user_variable", "password_variable")
@@ -163,6 +166,8 @@ class Spec:
     """Those that were written into the spec itself."""
     pyprojects: tuple[Pyproject, ...]
     constraints: tuple[Path, ...]
+    locked: Path | None
+    """The lock of another tool, in place of requirements."""
     override_files: tuple[Path, ...]
     overrides: tuple[Requirement, ...]
     """Those that were written into the spec itself."""
@@ -202,18 +207,11 @@ def read_spec(path: Path) -> Spec:
     Raises SpecError with every problem of the file, each with its line, its column and what would be right.
     """
     page = Page(path, hint=_HINT, missing="`wheelhouse init` writes one, or give the path of yours")
-    top = page.mapping(page.top(), "", KEYS, REQUIRED_KEYS)
+    top = page.mapping(page.top(), "", KEYS, _required(page.top()))
     written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
-    if "sequence" in top and "channel" not in top:
-        page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
-    if "keep" in top and written.get("kind") != CATALOGUE:
-        page.problem(top["keep"], "keep: counts the releases in a catalogue: add 'kind: catalogue'")
-    if "overrides" in top and written.get("kind") == CATALOGUE:
-        page.problem(top["overrides"], "overrides: pip chooses from a catalogue by itself, and would not know them: leave them out")
-    if "index" in top and "indexes" in top:
-        page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
+    _refuse_contradictions(page, top, written)
     page.fail_if_bad()
-    files, inline, pyprojects = _sorted_out(written["requirements"])
+    files, inline, pyprojects = _sorted_out(written.get("requirements", ()))
     return Spec(
         path=path.absolute(),
         name=written["bundle"],
@@ -222,6 +220,7 @@ def read_spec(path: Path) -> Spec:
         requirements=inline,
         pyprojects=pyprojects,
         constraints=tuple(written.get("constraints", ())),
+        locked=written.get("locked"),
         override_files=tuple(each for each in written.get("overrides", ()) if isinstance(each, Path)),
         overrides=tuple(each for each in written.get("overrides", ()) if isinstance(each, Requirement)),
         targets=tuple(target for target, _ in written["targets"]),
@@ -243,6 +242,29 @@ def read_spec(path: Path) -> Spec:
         no_binary=written.get("no-binary", frozenset()),
         attestations=written.get("attestations") or Attestations(),
     )
+
+
+def _required(top: yaml.Node) -> Mapping[str, str]:
+    """The keys that must be there: a lock stands in place of requirements."""
+    keys = [key.value for key, _ in top.value if isinstance(key, yaml.ScalarNode)] if isinstance(top, yaml.MappingNode) else []
+    return {key: example for key, example in REQUIRED_KEYS.items() if key != "requirements" or "locked" not in keys}
+
+
+def _refuse_contradictions(page: Page, top: Mapping[str, yaml.Node], written: Mapping[str, Any]) -> None:
+    """Tell of keys that have no meaning beside others, or without them."""
+    if "sequence" in top and "channel" not in top:
+        page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
+    if "keep" in top and written.get("kind") != CATALOGUE:
+        page.problem(top["keep"], "keep: counts the releases in a catalogue: add 'kind: catalogue'")
+    if "overrides" in top and written.get("kind") == CATALOGUE:
+        page.problem(top["overrides"], "overrides: pip chooses from a catalogue by itself, and would not know them: leave them out")
+    if "index" in top and "indexes" in top:
+        page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
+    if "locked" in top:
+        for key in (key for key in BESIDE_NO_LOCK if key in top):
+            page.problem(top[key], f"{key}: the lock says it all, and nothing of it is changed: keep one of locked and {key}")
+        if any(change is not None for _, change in written.get("targets", ())):
+            page.problem(top["targets"], "targets: the lock says it all: nothing can be added for one target, or excluded")
 
 
 def name_problem(text: str) -> str | None:
@@ -361,6 +383,18 @@ def _dig(document: dict[str, Any] | None, *keys: str) -> dict[str, Any] | None:
 
 def _constraints(page: Page, node: yaml.Node) -> list[Path]:
     return [page.file(item, where, text) for item, where, text in page.strings(node, "constraints")]
+
+
+def _locked(page: Page, node: yaml.Node) -> Path | None:
+    text = page.string(node, "locked")
+    if text is None:
+        return None
+    path = page.file(node, "locked", text)
+    if path.suffix not in (".toml", ".txt"):
+        page.problem(
+            node, f"locked: {path.name} is no lock that is read here: export it as pylock.toml, or as requirements.txt with hashes"
+        )
+    return path
 
 
 def _overrides(page: Page, node: yaml.Node) -> list[Path | Requirement]:
@@ -673,6 +707,7 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "bundle": _bundle,
     "version": _version,
     "requirements": _requirements,
+    "locked": _locked,
     "constraints": _constraints,
     "overrides": _overrides,
     "targets": _targets,

@@ -3,9 +3,10 @@
 A resolver chooses which project may have its newest release when not all can; two resolvers choose differently, and both may be right. So
 a difference is right if one of these is the reason, read from the wheels' own metadata:
 
-- a project is older in one set, because something in that set does not allow the newer release;
+- a project is older in one set, because something in that set does not allow the newer release, or the newer release does not allow
+  something in that set: one resolver kept the one new, the other the other;
 - the newer release is a pre-release, and what requires it names one, as ``<2dev`` does: pip heeds that (PEP 440), uv only in the user's own
-  requirements;
+  requirements; or no final release can be had together with the others: uv then takes a pre-release, pip goes back to older projects;
 - a project is in one set only, because something asks for it there that is not, or not in this release, in the other set.
 """
 
@@ -103,9 +104,9 @@ def differences(one: Releases, other: Releases) -> Iterator[tuple[str, str | Non
             owner, lacking = (one, other) if here else (other, one)
             yield f"{project} is in one set only", asked_for(project, owner, lacking)
         elif here.version != there.version:
-            older = one if here.version < there.version else other
-            newest = max(here.version, there.version)
-            yield f"{project} {here.version} / {there.version}", held_back(project, newest, older)
+            older, newer = (one, other) if here.version < there.version else (other, one)
+            why = held_back(project, newer[project].version, older) or unfit(newer[project], older) or pre_release(newer[project])
+            yield f"{project} {here.version} / {there.version}", why
 
 
 def asked_for(project: NormalizedName, owner: Releases, lacking: Releases) -> str | None:
@@ -124,6 +125,23 @@ def held_back(project: NormalizedName, newer: Version, older: Releases) -> str |
             if canonicalize_name(requirement.name) == project and newer.is_prerelease and requirement.specifier.prereleases:
                 return f"{name} {release.version} names a pre-release in {requirement}"
     return None
+
+
+def unfit(newer: Release, older: Releases) -> str | None:
+    """What the newer release asks for that stands in another version in the set that lacks it."""
+    for requirement in newer.requires:
+        there = older.get(canonicalize_name(requirement.name))
+        if (
+            there is not None
+            and "extra" not in str(requirement.marker)
+            and not requirement.specifier.contains(there.version, prereleases=True)
+        ):
+            return f"{newer.version} wants {requirement}, there it is {there.version}"
+    return None
+
+
+def pre_release(newer: Release) -> str | None:
+    return f"{newer.version} is a pre-release" if newer.version.is_prerelease else None
 
 
 def both(texts: tuple[str, ...], targets: tuple[str, ...], folder: Path) -> Iterator[tuple[str, str]]:

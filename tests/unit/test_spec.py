@@ -386,12 +386,31 @@ resolver: pip-tools
             ("resolver: poetry", "there is no 'poetry'"),
             ("kind: catalog", "there is no 'catalog'"),
             ("keep: 2", "add 'kind: catalogue'"),
+            ("kind: catalogue\noverrides: [a]", "pip chooses from a catalogue by itself"),
+            ("overrides: [pyproject.toml]", "not a pyproject.toml"),
+            ("overrides: [a b]", "is not a requirement"),
+            ("locked: uv.lock", "export it as pylock.toml"),
+            ("locked: pylock.toml", "requirements: the lock says it all"),
             ("kind: catalogue\nkeep: 0", "a whole number from 1 to 100"),
         ],
     )
     def test_what_is_wrong_is_told_where_it_stands(self, write: Write, text: str, problem: str) -> None:
         with pytest.raises(SpecError, match=problem):
             read_spec(write(f"{GOOD}{text}\n"))
+
+
+def test_a_lock_stands_in_place_of_requirements(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "pylock.toml").write_text("")
+    text = GOOD.replace("requirements: [requirements.in]", "locked: pylock.toml")
+    assert read_spec(write(text)).locked == tmp_path / "pylock.toml"
+    with pytest.raises(SpecError, match="nothing can be added for one target"):
+        read_spec(write(text.replace("- cp312-manylinux_2_28_x86_64", "- {target: cp312-win_amd64, add: [pywin32]}")))
+
+
+def test_overrides_are_files_and_requirements(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "overrides.txt").write_text("a>1\n")
+    spec = read_spec(write(GOOD + "overrides: [overrides.txt, 'b[c]>=2']\n"))
+    assert (spec.override_files, [str(each) for each in spec.overrides]) == ((tmp_path / "overrides.txt",), ["b[c]>=2"])
 
 
 @pytest.mark.parametrize(

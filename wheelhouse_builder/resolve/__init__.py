@@ -37,7 +37,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import BuildQuestion, Cookbook, build_question, write_down
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve.bootstrap import bootstrap
-from wheelhouse_builder.resolve.choose import Choice
+from wheelhouse_builder.resolve.choose import Choice, choose
 from wheelhouse_builder.resolve.engine import Engine, Question
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.offers import Bench
@@ -45,7 +45,8 @@ from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Line, Requirements
 from wheelhouse_builder.resolve.routed import Routed, places_of, routed
 from wheelhouse_builder.resolve.shelf import Shelf
-from wheelhouse_builder.resolve.solve import Missing, Unsolved, solve
+from wheelhouse_builder.resolve.solve import Missing, Solved, Unsolved, solve
+from wheelhouse_builder.resolve.taken import Taken, only_chosen, read_taken, taken_for
 from wheelhouse_builder.resolve.uv import Uv, describes
 from wheelhouse_builder.spec import PIP_TOOLS, UV
 
@@ -95,6 +96,7 @@ def resolve(
             uv=_behind(router, Uv(runner=runner, cache=cache / "uv")),
             piptools=_behind(router, PipTools(runner=runner, cache=cache / "pip", shelf=shelf)),
             shelf=shelf,
+            taken=read_taken(requirements.locked) if requirements.locked else None,
             bench=bench,
             previous={} if upgrade else previous or {},
         )
@@ -119,6 +121,7 @@ class _Work:
     uv: Engine
     piptools: Engine
     shelf: Shelf
+    taken: Taken | None
     bench: Bench
     previous: Mapping[str, Lock]
 
@@ -166,7 +169,7 @@ class _Work:
     def _made(self, target: Target) -> Lock | Unsolved:
         refuse_what_cannot_be(self.requirements, target)
         question, engine = self._question(target), self._engine(target)
-        answer = solve(question, engine, self.shelf, bounds=self._bounds(target), bench=self.bench)
+        answer = self._taken(target) or solve(question, engine, self.shelf, bounds=self._bounds(target), bench=self.bench)
         if isinstance(answer, Unsolved):
             return answer
         _refuse_other_bytes(self.requirements, target, answer.choice)
@@ -180,6 +183,18 @@ class _Work:
             overrides=tuple(line.requirement for line in self.requirements.overrides),
             inputs=self.requirements.digest(target),
         )
+
+    def _taken(self, target: Target) -> Solved | Unsolved | None:
+        """What the lock of another tool says; None when there is none."""
+        if self.taken is None:
+            return None
+        pylock = taken_for(self.taken, target, self.shelf)
+        choice = choose(pylock, target)
+        if not choice.wheelless:
+            return Solved(pylock=only_chosen(pylock, choice), choice=choice)
+        fitting = {found.project: self.shelf.fitting(found.project, target) for found in choice.wheelless}
+        missing = (Missing(project=name, target=target, nearest=versions[-1] if versions else None) for name, versions in fitting.items())
+        return Unsolved(target=target, missing=tuple(missing))
 
     def _engine(self, target: Target) -> Engine:
         return self.uv if engine_for(target, self.requirements.resolver) == UV else self.piptools

@@ -20,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from packaging.pylock import Package, PackageWheel, Pylock
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -36,6 +35,7 @@ from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve import engine_for, refuse_what_cannot_be
 from wheelhouse_builder.resolve.bootstrap import decoder_for, no_pip
 from wheelhouse_builder.resolve.engine import Engine, Question
+from wheelhouse_builder.resolve.locks import pylock_of
 from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Requirements
 from wheelhouse_builder.resolve.routed import Routed, routed
@@ -266,7 +266,7 @@ class Cataloguer:
         ordered = tuple(sorted(wheels.values(), key=lambda wheel: (wheel.project, wheel.version, wheel.filename)))
         return Lock(
             target=target,
-            pylock=_pylock(ordered),
+            pylock=pylock_of(ordered),
             wheels=ordered,
             bootstrap=self._bootstrap(target),
             requirements=self._asked(target),
@@ -303,12 +303,3 @@ def _reason(answer: Unsolved, wish: Wish) -> tuple[str, Version | None]:
         own = first.project == canonicalize_name(wish.requirement.name)
         return ("no release has a wheel" if own else f"it needs {first.project}, which has no wheel"), None if own else first.nearest
     return " ".join(answer.explanation[-1:]) or "no solution", None
-
-
-def _pylock(wheels: Iterable[LockedWheel]) -> Pylock:
-    return Pylock(lock_version=Version("1.0"), created_by="wheelhouse", packages=list(map(_package, wheels)))
-
-
-def _package(wheel: LockedWheel) -> Package:
-    file = PackageWheel(name=wheel.filename, url=wheel.url, size=wheel.size, upload_time=wheel.uploaded, hashes={"sha256": wheel.sha256})
-    return Package(name=wheel.project, version=wheel.version, wheels=[file])

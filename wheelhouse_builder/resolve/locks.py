@@ -98,7 +98,7 @@ def _to_dict(lock: Lock) -> dict[str, Any]:
         "inputs": lock.inputs,
         "target": lock.target.name,
         "requirements": sorted(map(str, lock.requirements)),
-        "bootstrap": _pylock(lock.bootstrap).to_dict()["packages"],
+        "bootstrap": pylock_of(lock.bootstrap).to_dict()["packages"],
     }
     if lock.overrides:
         ours["overrides"] = sorted(map(str, lock.overrides))
@@ -141,7 +141,7 @@ def _read_lacking(entry: Mapping[str, str]) -> Lacking:
 
 
 def _build(sdist: LockedSdist) -> dict[str, Any]:
-    return {"inputs": sdist.build_inputs, "requirements": _pylock(sdist.build_requirements).to_dict()["packages"]}
+    return {"inputs": sdist.build_inputs, "requirements": pylock_of(sdist.build_requirements).to_dict()["packages"]}
 
 
 def _with_build(sdist: LockedSdist, builds: Mapping[str, Any]) -> LockedSdist:
@@ -168,17 +168,14 @@ def _wheels(package: Package) -> Iterator[LockedWheel]:
         )
 
 
-def _pylock(wheels: tuple[LockedWheel, ...]) -> Pylock:
+def pylock_of(wheels: Iterable[LockedWheel]) -> Pylock:
     """Write ``wheels`` as PEP 751 does."""
-    packages = [
-        Package(
-            name=wheel.project,
-            version=wheel.version,
-            wheels=[PackageWheel(url=wheel.url, size=wheel.size, upload_time=wheel.uploaded, hashes={"sha256": wheel.sha256})],
-        )
-        for wheel in wheels
-    ]
-    return Pylock(lock_version=Version("1.0"), created_by=TOOL, packages=packages)
+    return Pylock(lock_version=Version("1.0"), created_by=TOOL, packages=list(map(_package, wheels)))
+
+
+def _package(wheel: LockedWheel) -> Package:
+    file = PackageWheel(name=wheel.filename, url=wheel.url, size=wheel.size, upload_time=wheel.uploaded, hashes={"sha256": wheel.sha256})
+    return Package(name=wheel.project, version=wheel.version, wheels=[file])
 
 
 def _read_bootstrap(ours: Mapping[str, Any], target: Target) -> tuple[LockedWheel, ...]:

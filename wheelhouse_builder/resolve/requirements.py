@@ -70,6 +70,8 @@ class Requirements:
     indexes: tuple[Index, ...] = (Index(),)
     exclude_newer: str | None = None
     resolver: str = UV
+    locked: Path | None = None
+    """The lock of another tool, which is the answer."""
     keep: int | None = None
     """Of a catalogue: how many releases of each project; None: it is none."""
     special: Mapping[str, Special] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Requirements:
             indexes=spec.indexes,
             exclude_newer=spec.exclude_newer,
             resolver=spec.resolver,
+            locked=spec.locked,
             keep=spec.keep,
             special=special,
             no_binary=spec.no_binary,
@@ -144,6 +147,8 @@ class Requirements:
             "target": target.name,
             "markers": dict(target.markers),
         }
+        if self.locked is not None:
+            question["locked"] = hashlib.sha256(self.locked.read_bytes()).hexdigest()
         if self.overrides:
             question["overrides"] = sorted(map(str, self.overrides))
         if self.keep is not None:
