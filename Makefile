@@ -38,6 +38,7 @@ test: $(VENV)/.check
 	$(BIN)/python -m pytest --numprocesses 4 -m "not slow"
 
 test-all: $(VENV)/.check
+	sh tests/prepare.sh slow
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group slow
 	$(BIN)/python -m pytest --numprocesses 4
 

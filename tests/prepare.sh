@@ -1,5 +1,6 @@
 #!/bin/sh
 # The programs that the tests compare wheelhouse with: installed where they are missing, named where that cannot be.
+# With "slow": those of the slow tests, too.
 set -eu
 
 missing=
@@ -14,6 +15,9 @@ need git git
 need patch patch
 python3 -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || missing="$missing python3-dev"
 need gcc "gcc libc6-dev"
+if [ "${1:-}" = slow ]; then
+  need wine "wine wine64"
+fi
 
 [ -n "$missing" ] || exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then

@@ -69,6 +69,24 @@ def linux_extension(folder: Path, libraries: Path, *arguments: str, source: str 
     return gcc(folder / "_demo.so", source, f"-L{libraries}", "-Wl,--no-as-needed", "-lsecond", *arguments).read_bytes()
 
 
+def macos_extension(folder: Path, libraries: Path, *arguments: str, target: str) -> bytes:
+    """An extension module of macOS that needs ``libsecond.dylib``, which lies in ``libraries`` afterwards."""
+    second = zig(libraries / "libsecond.dylib", ANSWER, f"-Wl,-install_name,{libraries}/libsecond.dylib", target=target)
+    late = ("-Wl,-undefined,dynamic_lookup", "-Wl,-headerpad_max_install_names")
+    return zig(folder / "_demo.so", EXTENSION, str(second), *late, *arguments, target=target).read_bytes()
+
+
+def windows_extension(folder: Path, libraries: Path, *, target: str = "x86_64-windows-gnu") -> bytes:
+    """An extension module of Windows that needs ``second.dll``, which lies in ``libraries`` afterwards."""
+    exported = ANSWER.replace("int", "__declspec(dllexport) int", 1)
+    zig(libraries / "second.dll", exported, f"-Wl,--out-implib,{folder}/second.lib", target=target)
+    names = folder / "python3.def"
+    names.write_text("LIBRARY python3.dll\nEXPORTS\nPyLong_FromLong\nPyModule_Create2\n")
+    tool = [sys.executable, "-m", "ziglang", "dlltool", "-m", "i386:x86-64", "-d", str(names), "-l", str(folder / "python3.lib")]
+    subprocess.run(tool, check=True)
+    return zig(folder / "_demo.pyd", EXTENSION, f"{folder}/second.lib", f"{folder}/python3.lib", target=target).read_bytes()
+
+
 def wheel_of(folder: Path, extension: bytes, *, tag: str, suffix: str = ".abi3.so", files: Mapping[str, bytes] | None = None) -> Path:
     """A wheel of the package ``demo`` with its extension, as a build backend leaves it."""
     return make_wheel(

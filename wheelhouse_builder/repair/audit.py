@@ -160,6 +160,8 @@ _LEAKS = "a place on the host that built it, which whoever can write there on th
 
 def _within(member: str, path: str) -> str | None:
     """The folder of the wheel that ``path``, said by ``member``, means; None where it is none. The top is the empty string."""
+    if path.startswith("@executable_path"):
+        return ""  # where Python lies: no place of the host that built it, and nothing of the wheel's
     for origin in ORIGIN:
         if path == origin or path.startswith(origin + "/"):
             place = posixpath.normpath(posixpath.join(posixpath.dirname(member), "./" + path[len(origin) :]))

@@ -21,6 +21,8 @@ from wheelhouse_builder.repair.code import Code
 from wheelhouse_builder.runtime.native import MACH_O, Malformed
 
 NEEDED = (mach_o.LC_LOAD_DYLIB, mach_o.LC_REEXPORT_DYLIB, mach_o.LC_LOAD_UPWARD_DYLIB)
+ARM64 = 0x0100000C
+"""``CPU_TYPE_ARM64``; no code of it is loaded unsigned."""
 MACOS = 1
 """LC_BUILD_VERSION's platform."""
 
@@ -70,7 +72,7 @@ def _signature_problem(file: BinaryIO, header: MachOHeader) -> str:
     """What is wrong with the signature of one half of the file; empty: it holds, or there need be none."""
     place = next((command for load, command, _ in header.commands if load.cmd == mach_o.LC_CODE_SIGNATURE), None)
     if place is None:
-        return "has no signature, without which Apple silicon runs nothing" if header.header.cputype == mach_o.CPU_TYPE_ARM64 else ""
+        return "has no signature, without which Apple silicon runs nothing" if header.header.cputype == ARM64 else ""
     file.seek(header.offset + place.dataoff)
     blob = file.read(place.datasize)
     try:
