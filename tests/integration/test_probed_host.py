@@ -11,7 +11,7 @@ from tests.support.index import LocalIndex
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
 from tests.support.workplace import workplace
-from wheelhouse_builder import probe
+from wheelhouse_builder.runtime import probe
 
 
 def test_a_probed_host_gets_its_own_wheels_and_installs_them(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wheelhouse_builder import probe
 from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.runtime import probe
 
 _PROBE = "import runpy, sys; sys.path.pop(0); runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 """Runs a file without its folder on the path: Python 2.7 has no -I."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wheelhouse_builder import probe
 from wheelhouse_builder.adapters.interpreters import Interpreter, interpreters
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.runtime import probe
 from wheelhouse_builder.runtime.host import FIXED_MARKERS
 
 OFFLINE = ("unshare", "--map-root-user", "--net")

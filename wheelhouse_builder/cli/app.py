@@ -20,12 +20,14 @@ from wheelhouse_builder.cli import (
     init,
     inspect,
     install,
+    inventory,
     join,
     keygen,
     lock,
     manifest,
     probe,
     recipe,
+    request,
     rollback,
     sign,
     split,
@@ -57,6 +59,8 @@ COMMANDS: tuple[ModuleType, ...] = (
     list_,
     rollback,
     gc,
+    inventory,
+    request,
     verifier,
 )
 """Each module is one command: a function ``command`` and its ``EXAMPLES``, in the order of the work."""

@@ -88,7 +88,7 @@ def command(
     key_path = key.expanduser() if key else found.key or default_key()
     signers = load_signers(key_path, passphrase_from(passphrase_fd))
     path = _writable(output or Path(f"{found.name}-{found.version}.whb"))
-    held = read_base(base) if base else None
+    held = read_base(base, found.name) if base else None
     places = _places(how, root or (), found)
     if strict and found.keep is None:
         raise UsageError("--strict is for catalogues: a set of which something cannot be had is refused anyway", hint="leave it out")

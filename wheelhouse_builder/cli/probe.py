@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from wheelhouse_builder import probe
 from wheelhouse_builder.adapters.interpreters import probed_by
 from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.options import AsJson, Quiet, Verbose
 from wheelhouse_builder.errors import UsageError
+from wheelhouse_builder.runtime import probe
 
 EXAMPLES = """
 wheelhouse probe -o targets/web01.json
@@ -46,7 +46,7 @@ def command(
             raise UsageError(
                 "--script goes with no other option", hint="send it into a file: wheelhouse probe --script > wheelhouse-probe.py"
             )
-        typer.echo(files("wheelhouse_builder").joinpath("probe.py").read_text(encoding="utf-8"), nl=False)
+        typer.echo(files("wheelhouse_builder.runtime").joinpath("probe.py").read_text(encoding="utf-8"), nl=False)
         return
     document = probed_by(python, Processes()) if python else probe.probe()
     if output is None:

@@ -13,7 +13,8 @@ from packaging.tags import Tag
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.probe import FORMAT
+from wheelhouse_builder.runtime.inventory import REQUEST
+from wheelhouse_builder.runtime.probe import FORMAT
 
 MARKERS = (
     "implementation_name",
@@ -51,7 +52,9 @@ def read_probe(path: Path) -> Target:
 
 
 def probed_target(document: object, *, name: str, where: str) -> Target:
-    """The host of a document that was read; ``where`` is the address of the document in problems."""
+    """The host of a document that was read, which may be a request that holds it; ``where`` is its address in problems."""
+    if isinstance(document, dict) and document.get("wheelhouse") == REQUEST:
+        document = document.get("probe")
     problems = [f"{where}: {problem}" for problem in _problems(document)]
     if problems or not isinstance(document, dict):
         raise SpecError(*problems, hint=HINT)

@@ -8,9 +8,10 @@ both, in its ``transport``: a delta is another way to carry the same bundle, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -18,8 +19,17 @@ from packaging.version import Version
 from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.pack.holdings import Held, read_holdings
 from wheelhouse_builder.runtime.bundle import open_bundle
-from wheelhouse_builder.runtime.manifest import INDEX, BaseWheel, Manifest, ManifestBase, content_digest, parse_manifest
+from wheelhouse_builder.runtime.manifest import (
+    INDEX,
+    BaseWheel,
+    Manifest,
+    ManifestBase,
+    ManifestDistribution,
+    content_digest,
+    parse_manifest,
+)
 from wheelhouse_builder.runtime.ziparchive import ZipArchive, ZipRefused
 
 WORTH = 4096
@@ -31,15 +41,31 @@ _JSON = b"{"
 class Base:
     """What is on the other side already."""
 
-    manifest: Manifest
+    name: str
+    version: str
+    digest: str
+    """Of the content: by this the bundle is known inside."""
+    held: frozenset[Held]
+    distributions: Sequence[ManifestDistribution] = ()
+    """Those of which members may be taken: whoever holds the base's manifest knows where they came from."""
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
     """By file name: those of the base's wheels whose members may be taken."""
 
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """The bundle that has this manifest."""
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            digest=content_digest(manifest.document),
+            held=frozenset((each.filename, each.sha256) for each in manifest.distributions),
+            distributions=manifest.distributions,
+        )
+
     def taken(self, contents: Contents) -> frozenset[str]:
         """File names of the distributions that need not travel."""
-        held = {(each.filename, each.sha256) for each in self.manifest.distributions}
         wheels = [each.wheel for each in contents.distributions()]
-        return frozenset(wheel.filename for wheel in wheels if (wheel.filename, wheel.sha256) in held)
+        return frozenset(wheel.filename for wheel in wheels if (wheel.filename, wheel.sha256) in self.held)
 
     def changed(self, contents: Contents) -> tuple[LockedWheel, ...]:
         """The base's wheels of those projects of which a wheel travels: where to look for members that did not change."""
@@ -54,7 +80,7 @@ class Base:
                 sha256=each.sha256,
                 size=each.size,
             )
-            for each in self.manifest.distributions
+            for each in self.distributions
             if each.project in projects and each.origin.kind == INDEX  # what was built there is nowhere to be had
         )
 
@@ -73,13 +99,18 @@ class Reuse:
         return sum(each.pool_size for each in self.base.pool)
 
 
-def read_base(path: Path) -> Base:
-    """The base that ``path`` is: a bundle, one of its volumes, or a manifest. Raises BundleRefused, EnvironmentFailure, UsageError."""
+def read_base(path: Path, name: str = "") -> Base:
+    """The base that ``path`` is: a bundle, one of its volumes, a manifest, or what a host says that it holds, an inventory or a request.
+
+    Of several bundles that a host holds one is the base: one called ``name``, if there is any, and of these the one with the most wheels.
+    Raises BundleRefused, EnvironmentFailure, UsageError.
+    """
     if path.is_file() and _begins(path) == _JSON:
-        return Base(manifest=parse_manifest(path.read_bytes()))
+        holdings = read_holdings(path.read_bytes(), str(path), name)
+        return Base(**holdings._asdict()) if holdings else Base.of(parse_manifest(path.read_bytes()))
     if not path.exists():
         raise UsageError(f"there is no {path}", hint="name the base's bundle, or its manifest.json")
-    return Base(manifest=open_bundle(str(path)).manifest)
+    return Base.of(open_bundle(str(path)).manifest)
 
 
 def reuse(base: Base, contents: Contents, needed: Iterable[bytes]) -> Reuse:
@@ -96,10 +127,7 @@ def reuse(base: Base, contents: Contents, needed: Iterable[bytes]) -> Reuse:
         missing -= useful
         pool.append(BaseWheel(filename, wheel.size, wheel.sha256, size))
         end += size
-    manifest = base.manifest
-    described = ManifestBase(
-        manifest.name, manifest.version, content_digest(manifest.document), tuple(sorted(base.taken(contents))), tuple(pool)
-    )
+    described = ManifestBase(base.name, base.version, base.digest, tuple(sorted(base.taken(contents))), tuple(pool))
     return Reuse(base=described, starts=starts)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Text
 from . import commands
 from .errors import Defect, EnvironmentFailure, Interrupted, UsageError, WheelhouseError
 from .install import DEFAULT_ENGINE
+from .inventory import INVENTORY, REQUEST, run_inventory, write_inventory
 from .memory import default_path
 from .policy import default_place
 from .progress import NoProgress, Progress, TerminalProgress
@@ -34,6 +35,8 @@ _EXAMPLES = """examples:
   python3 {name} rollback --prefix /opt/app
   python3 {name} list --prefix /opt/app
   python3 {name} gc --prefix /opt/app --keep 2
+  python3 {name} inventory --prefix /opt/app
+  python3 {name} request {name} --prefix /opt/app -o request.json
   python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
 An allowed_signers file says whom you trust. It must reach you by another path than the bundle.
@@ -124,6 +127,11 @@ def _run_gc(options: argparse.Namespace, _bundle: str, progress: Progress) -> Re
     return run_gc(options.prefix, options.keep, progress=progress)
 
 
+def _run_inventory(options: argparse.Namespace, _bundle: str, _told: Progress) -> Report:
+    found = run_inventory(options.prefix, options.venv, options.paths, request=options.command == REQUEST)
+    return write_inventory(found, options.output) if options.output else found
+
+
 def _given(options: argparse.Namespace) -> Dict[str, Any]:
     """What unpack and install have in common."""
     return {
@@ -189,6 +197,7 @@ def _parser(name: str) -> _Parser:
             help="where other volumes of this bundle lie, if not beside it: a file, or a directory; may be given several times",
         )
     _add_releasing(add)
+    _add_inventory(add)
     return parser
 
 
@@ -235,6 +244,16 @@ def _add_releasing(add: Callable[[str, str, Any], argparse.ArgumentParser]) -> N
     gc.add_argument("--keep", metavar="N", type=int, default=KEPT, help="how many stay, the one in use counted; default: %d" % KEPT)
     for each in (releases, rollback, gc):
         each.add_argument("--prefix", metavar="DIR", required=True, help="what `install --prefix` was given")
+
+
+def _add_inventory(add: Callable[[str, str, Any], argparse.ArgumentParser]) -> None:
+    """What there is to tell of a host."""
+    for name, help_text in ((INVENTORY, "Tell what is here, as JSON."), (REQUEST, "The same, and what this host is: for the next delta.")):
+        added = add(name, help_text, _run_inventory)
+        added.add_argument("paths", metavar="PATH", nargs="*", help="bundles and directories of bundles or wheels that are kept here")
+        added.add_argument("--prefix", metavar="DIR", help="what `install --prefix` was given")
+        added.add_argument("--venv", metavar="DIR", help="what `install --venv` was given")
+        added.add_argument("-o", "--output", metavar="FILE", help="write it there; default: standard output")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:

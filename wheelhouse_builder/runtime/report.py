@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 from .built import ManifestBuilt
 from .bundle import Bundle, VerifiedBundle
 from .install import Installed
+from .inventory import INVENTORY, REQUEST, as_text
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import CATALOGUE, Manifest, ManifestDistribution
 from .places import CURRENT, Place
@@ -351,6 +352,16 @@ def _size(size: int) -> str:
     return "%.1f %s" % (amount, units[0])
 
 
+def _say_inventory(report: Report) -> List[str]:
+    if "written" not in report:
+        return as_text(report).splitlines()
+    files = sum(bool(each["bundles"] or each["wheel"]) for each in report["distributions"])
+    told = "%d environments, %d bundles, %d distributions of which %d are here as files"
+    return [
+        "%s: %s." % (report["written"], told % (len(report["environments"]), len(report["bundles"]), len(report["distributions"]), files))
+    ]
+
+
 _SAY: Dict[str, Callable[[Report], List[str]]] = {
     "inspect": _say_inspect,
     "verify": _say_verify,
@@ -359,4 +370,6 @@ _SAY: Dict[str, Callable[[Report], List[str]]] = {
     "list": _say_list,
     "rollback": _say_rollback,
     "gc": _say_gc,
+    INVENTORY: _say_inventory,
+    REQUEST: _say_inventory,
 }

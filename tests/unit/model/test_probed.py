@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from packaging.markers import Marker
 
-from wheelhouse_builder import probe
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.probed import KEYS, MARKERS, read_probe
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.runtime import probe
 
 TAGS = ["cp39-cp39-linux_x86_64", "cp39-cp39-manylinux_2_28_x86_64", "cp39-abi3-manylinux_2_28_x86_64", "py39-none-any", "py3-none-any"]
 

@@ -92,5 +92,6 @@ def test_imports_name_the_standard_library_or_neighbours(path: Path) -> None:
             absolute |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             absolute.add(str(node.module).partition(".")[0])
-    assert absolute - sys.stdlib_module_names - {"wheelhouse_runtime"} == set()
+    looked_for = {"pip", "_manylinux"} if path.stem == "probe" else set()  # whether the host has them
+    assert absolute - sys.stdlib_module_names - {"wheelhouse_runtime"} == looked_for
     assert "wheelhouse_builder" not in absolute

@@ -17,7 +17,7 @@ from packaging.tags import mac_platforms
 from tests.support.cli import wheelhouse
 from tests.support.pip import bundled_pip
 from tests.support.pythons import cpythons
-from wheelhouse_builder import probe
+from wheelhouse_builder.runtime import probe
 
 PACKAGING = Path(packaging.__path__[0]).parent
 """Where our own packaging lies; it runs on 3.9 and newer."""
