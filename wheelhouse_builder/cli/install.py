@@ -68,6 +68,7 @@ def command(
     no_compile: Annotated[
         bool, typer.Option("--no-compile", help="Do not byte-compile: Python does so when it imports, if it may write.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
     no_imports: Annotated[
         bool, typer.Option("--no-imports", help="Do not import each module to see whether it can be, before it is switched in.")
     ] = False,
@@ -98,6 +99,7 @@ def command(
             allow_rollback=allow_rollback,
             volumes=paths(volumes),
             bases=paths(base),
+            dry_run=dry_run,
             progress=console,
         )
     )

@@ -11,7 +11,7 @@ import io
 import os
 import posixpath
 import re
-from typing import Container, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Tuple
+from typing import Container, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .engine import Installation, Job, WheelRecord
 from .payload import PIECE
@@ -64,6 +64,11 @@ def audit(job: Job, done: Installation, root: Folder, known: Tree) -> Tuple[List
         problem = _problem(path, found[path], wanted, scripts, rows, root, here)
         problems += ["%s %s." % (path, problem)] if problem else []
     return problems, records
+
+
+def tree_of(placed: Sequence[Dict[str, str]]) -> Tree:
+    """Files as the receipt tells them, as a :data:`Tree`."""
+    return {each["path"]: _written(bytes.fromhex(each["sha256"]), _SHA256) for each in placed}
 
 
 def damage(environment: Folder, receipt: Receipt) -> List[str]:

@@ -112,7 +112,7 @@ def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -
         exact=options.exact,
     )
     destination = commands.Destination(options.venv, options.prefix, options.python, options.keep)
-    return commands.run_install(bundle, destination, options.trust, manner, progress=progress, **_given(options))
+    return commands.run_install(bundle, destination, options.trust, manner, dry_run=options.dry_run, progress=progress, **_given(options))
 
 
 def _run_list(options: argparse.Namespace, _bundle: str, _told: Progress) -> Report:
@@ -272,6 +272,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         help="pip: the bundle's own pip installs; direct: without any, faster, with the same result; default: %(default)s",
     )
     parser.add_argument("--no-compile", action="store_true", help="do not byte-compile: Python does so when it imports, if it may write")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument("--no-imports", action="store_true", help="do not import each module to see whether it can be")
 
 

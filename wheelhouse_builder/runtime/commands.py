@@ -12,6 +12,7 @@ from .bases import Bases
 from .bundle import VerifiedBundle, open_bundle, verify
 from .elsewhere import Interpreter, ask
 from .errors import UsageError
+from .foresee import foresee
 from .host import choose_target, choose_targets, this_host
 from .install import DEFAULT_ENGINE, ENGINES, Order, install
 from .manifest import CATALOGUE, Manifest
@@ -19,7 +20,7 @@ from .memory import read_memory, remembering
 from .places import Place, release_place, shared_place, venv_place
 from .policy import read_trust
 from .progress import Progress
-from .report import Report, inspected, tell_installed, tell_rewritten, verified
+from .report import Report, inspected, tell_foreseen, tell_installed, tell_rewritten, verified
 from .staging import staging
 from .unpack import extract, unpack
 
@@ -139,39 +140,47 @@ def run_install(
     allow_rollback: str = "",
     volumes: Sequence[str] = (),
     bases: Sequence[str] = (),
+    dry_run: bool = False,
     progress: Optional[Progress] = None,
 ) -> Report:
     """Install a bundle, in place of what an earlier run installed there; if that is the same, nothing is changed.
 
-    ``state`` and ``allow_rollback`` as in :func:`run_unpack`.
+    ``state`` and ``allow_rollback`` as in :func:`run_unpack`. With ``dry_run`` nothing is changed, and the report says what would be.
     Raises the errors of the checks, AlreadyThere, EnvironmentFailure, InstallError, UsageError; then nothing was changed.
     """
     manner = manner or Manner()
     if manner.engine not in ENGINES:
         raise UsageError("There is no engine %r." % manner.engine, hint="There are: %s." % ", ".join(sorted(ENGINES)))
     store, memory = read_trust(trust), read_memory(state, allow_rollback=allow_rollback)
-    with verify(path, store, memory=memory, volumes=volumes, payload=False) as bundle:
+    with verify(path, store, progress, memory=memory, volumes=volumes, payload=dry_run) as bundle:
         _require_application(bundle.manifest)
-        python = _interpreter(destination, manner, bundle)
-        host = python.host if python else this_host()
-        target = choose_target(bundle.manifest, host, manner.target)
-        with closing(Bases(bases, store)) as held, remembering(memory, bundle.manifest, bundle.digest, store.policy):
-            order = Order(
-                bundle=bundle,
-                target=target,
-                host=host,
-                place=_place(destination, bundle, python),
-                engine=manner.engine,
-                compile=manner.compile,
-                imports=manner.imports,
-                exact=manner.exact,
-                bases=held,
-                keep=destination.keep,
-            )
-            installed = install(order, progress)
-        report = verified("install", bundle, 9)
+        with closing(Bases(bases, store)) as held:
+            order = _order(bundle, destination, manner, held)
+            report = verified("install", bundle, 9)
+            if dry_run:
+                tell_foreseen(report, foresee(order), order.place)
+                return report
+            with remembering(memory, bundle.manifest, bundle.digest, store.policy):
+                installed = install(order, progress)
     tell_installed(report, installed, order.place)
     return report
+
+
+def _order(bundle: VerifiedBundle, destination: Destination, manner: Manner, bases: Bases) -> Order:
+    python = _interpreter(destination, manner, bundle)
+    host = python.host if python else this_host()
+    return Order(
+        bundle=bundle,
+        target=choose_target(bundle.manifest, host, manner.target),
+        host=host,
+        place=_place(destination, bundle, python),
+        engine=manner.engine,
+        compile=manner.compile,
+        imports=manner.imports,
+        exact=manner.exact,
+        bases=bases,
+        keep=destination.keep,
+    )
 
 
 def _interpreter(destination: Destination, manner: Manner, bundle: VerifiedBundle) -> Optional[Interpreter]:
@@ -192,5 +201,5 @@ def _place(destination: Destination, bundle: VerifiedBundle, python: Optional[In
     if destination.venv is not None:
         return venv_place(destination.venv)
     if python is not None and destination.python is not None:
-        return shared_place(python)
+        return shared_place(python, bundle.manifest)
     return release_place(str(destination.prefix), bundle.manifest, bundle.digest)

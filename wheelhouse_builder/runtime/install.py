@@ -17,8 +17,9 @@ import os
 import tempfile
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from .audit import audit, damage, look_over
+from .audit import audit, damage, look_over, tree_of
 from .bases import Bases
+from .beside import place_files
 from .bundle import VerifiedBundle
 from .direct import install_directly
 from .elsewhere import Interpreter
@@ -35,7 +36,7 @@ from .progress import NoProgress, Progress, TimedProgress
 from .receipt import Receipt, is_of, make_receipt, read_receipt, write_receipt
 from .staging import disk_failures, require_space, staging
 from .switch import OLD, Folder, opened, switch
-from .trial import import_all
+from .trial import import_all, run_commands
 from .unpack import distributions_for
 
 ENGINES: Dict[str, Engine] = {"pip": install_with_pip, "direct": install_directly}
@@ -99,7 +100,7 @@ def install(order: Order, progress: Optional[Progress] = None) -> Installed:
     with _ordinary_umask(), disk_failures(place.parent), prepared(place), alone(place.lock, timed), opened(place.parent) as parent:
         done = tidy(parent, place)
         found = standing(parent, place)
-        problems = _problems(order, found)
+        problems = problems_of(order, found)
         if found and not problems:
             return _already_there(order, parent, found, done)
         if found and is_of(found, order.bundle, order.target.name):
@@ -123,8 +124,8 @@ def standing(parent: Folder, place: Place) -> Optional[Receipt]:
     return receipt
 
 
-def _problems(order: Order, found: Optional[Receipt]) -> List[str]:
-    """Why what is there is not what is wanted."""
+def problems_of(order: Order, found: Optional[Receipt]) -> List[str]:
+    """Why what is there is not what is wanted; empty when it is."""
     if found is None or not is_of(found, order.bundle, order.target.name):
         return ["another bundle, or another target, is there."]
     if found["environment"] != order.place.final:
@@ -157,14 +158,15 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
         with opened(job.environment, private) as root:
             known = look_over(root)
             done = ENGINES[order.engine](job)
+            placed = place_files(job, root)
+            known.update(tree_of(placed))
             _try_out(order, job, done)
             with progress.step("auditing"):
                 problems, records = audit(job, done, root, known)
             if problems:
                 raise _not_as_signed(problems)
-            receipt = make_receipt(
-                job, _shared(done) if place.python else done, order.engine, records, used if used != place.name else None
-            )
+            kept = _shared(done) if place.python else done
+            receipt = make_receipt(job, kept, order.engine, records, placed, used if used != place.name else None)
             write_receipt(root, receipt)
         with progress.step("writing to the disk"):
             private.sync_all()
@@ -202,12 +204,15 @@ def _prepare(order: Order, scratch: str, progress: TimedProgress) -> Job:
 
 
 def _try_out(order: Order, job: Job, done: Installation) -> None:
-    if not order.imports:
-        return
-    with job.progress.step("importing"):
-        problems = import_all(job, done)
+    problems: List[str] = []
+    if order.imports:
+        with job.progress.step("importing"):
+            problems = import_all(job, done)
     if problems:
         raise InstallError(*problems, hint="Nothing was changed. If you know why they need not be imported: --no-imports.")
+    if order.bundle.manifest.smoke:
+        with job.progress.step("running the bundle's commands"):
+            run_commands(job, order.bundle.manifest.smoke)
 
 
 def _switch(place: Place, private: Folder, parent: Folder) -> None:

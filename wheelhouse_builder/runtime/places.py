@@ -10,14 +10,14 @@ import os
 import re
 import shutil
 import stat
-from typing import Iterator, List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from .elsewhere import Interpreter
 from .environment import interpreter_of
 from .errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
 from .manifest import Manifest
 from .merge import STAGED, undo
-from .receipt import Receipt, read_receipt
+from .receipt import FILENAME, Receipt, read_receipt
 from .staging import PREFIX
 from .switch import Folder, opened, put_back
 
@@ -76,8 +76,13 @@ def release_place(prefix: str, manifest: Manifest, digest: str) -> Place:
     return Place(os.path.join(root, RELEASES), name, root)
 
 
-def shared_place(python: Interpreter) -> Place:
-    """The environment of ``python``, as it is. Raises InstallError where it is another's to manage (PEP 668)."""
+def shared_place(python: Interpreter, manifest: Manifest) -> Place:
+    """The environment of ``python``, as it is.
+
+    Raises InstallError where it is another's to manage (PEP 668), UsageError where the bundle brings more than distributions.
+    """
+    if manifest.placed:
+        raise UsageError("The bundle brings files that need an environment of their own.", hint="Install with --venv or --prefix.")
     marker = os.path.join(python.paths["stdlib"], "EXTERNALLY-MANAGED")
     if python.prefix == python.base and os.path.exists(marker):
         raise InstallError(
@@ -157,7 +162,12 @@ def releases(prefix: str) -> List[Release]:
     paths = [(name, os.path.join(folder, name)) for name in names if not name.startswith(PREFIX)]
     read = [(name, path, read_receipt(path)) for name, path in paths if os.path.isdir(path) and not os.path.islink(path)]
     found = [Release(name, path, receipt) for name, path, receipt in read if receipt]
-    return sorted(found, key=lambda each: (each.receipt["installed"], each.name), reverse=True)
+    return sorted(found, key=_installed, reverse=True)
+
+
+def _installed(release: Release) -> Tuple[str, int, str]:
+    """When, also within one second."""
+    return release.receipt["installed"], os.stat(os.path.join(release.path, FILENAME)).st_mtime_ns, release.name
 
 
 def current_release(prefix: str) -> Optional[str]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from .bundle import VerifiedBundle
 from .engine import Installation, Job
@@ -24,8 +24,10 @@ MOST = 64 * 1024 * 1024
 Receipt = Dict[str, Any]
 
 
-def make_receipt(job: Job, done: Installation, engine: str, records: Dict[str, Dict[str, str]], replaces: Optional[str]) -> Receipt:
-    """What was installed; ``records`` are the installed RECORDs, ``replaces`` is the release that was in use before."""
+def make_receipt(
+    job: Job, done: Installation, engine: str, records: Dict[str, Dict[str, str]], placed: Sequence[Dict[str, str]], replaces: Optional[str]
+) -> Receipt:
+    """What was installed: the installed ``records``, the files ``placed`` beside them, the release that it ``replaces``."""
     bundle, host = job.bundle, job.host
     return {
         "receipt": FORMAT,
@@ -45,7 +47,7 @@ def make_receipt(job: Job, done: Installation, engine: str, records: Dict[str, D
         "python": {"executable": host.executable, "interpreter": host.interpreter, "abi": host.abi, "platform": str(host.platform)},
         "engine": engine,
         "installed": text_of(time.time()),
-        "files": [],
+        "files": list(placed),
         "distributions": [
             {
                 "filename": each.filename,

@@ -98,6 +98,13 @@ def tell_installed(report: Report, installed: Installed, place: Place) -> None:
     tell_rewritten(report, installed.rewritten)
 
 
+def tell_foreseen(report: Report, steps: Sequence[str], place: Place) -> None:
+    """Say what would be done."""
+    report["dry_run"] = True
+    report["environment"] = place.final
+    report["steps"] = list(steps)
+
+
 def render(report: Report) -> str:
     """A report in words."""
     return "\n".join(_SAY[report["command"]](report) + _excused(report.get("excused", ()))) + "\n"
@@ -232,6 +239,9 @@ def _say_unpack(report: Report) -> List[str]:
 
 
 def _say_install(report: Report) -> List[str]:
+    if "steps" in report:
+        told = _facts(report, _signed_by(report))
+        return ["%s: verified. Nothing was changed. This would" % _title(report), *["  " + each for each in report["steps"]], "", *told]
     done = (
         "%d distributions installed" % report["distributions"] if report["changed"] else "it is already there, whole. Nothing was changed"
     )
