@@ -16,7 +16,9 @@ from typing import IO, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Opt
 
 from .child import LAST_LINES, clean_environment
 from .cores import cores
+from .engine import Job
 from .errors import InstallError
+from .placing import Placed, write_record
 from .progress import Progress
 
 BATCH = 16
@@ -77,6 +79,15 @@ class Source(NamedTuple):
     path: str
     final: str
     """Where it will live."""
+
+
+def compile_placed(job: Job, placed: Sequence[Placed], umask: int) -> None:
+    """Compile what was placed, if it is to be compiled, and write each RECORD."""
+    paths = {each.path_of(source) for each in placed for source in each.sources} if job.compile else ()
+    sources = [Source(path, job.final + path[len(job.environment) :]) for path in sorted(paths)]
+    compiled = compile_all(job.python, sources, job.scratch, job.progress)
+    for each in placed:
+        write_record(each, umask, compiled)
 
 
 def compile_all(python: str, sources: Sequence[Source], scratch: str, progress: Progress, *, compiling: bool = True) -> Dict[str, str]:

@@ -12,16 +12,16 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, TypeVar
 
-from .compiling import Source, compile_all
+from .compiling import compile_placed
 from .cores import cores
-from .engine import Installation, Job, installed_distributions
+from .engine import Installation, Job, WheelRecord, installed_distributions
 from .errors import BundleRefused, InstallError
 from .layout import POOL, SKELETONS, skeleton_entry, wheel_entry
 from .manifest import PLAIN, ManifestDistribution
 from .notable import notable_names
 from .payload import PIECE, decoder_for, frames_with, pool_places, read_entries
 from .pip_engine import require_fit
-from .placing import Placed, Site, place, write_record
+from .placing import Placed, Site, place
 from .pooled import PooledArchive
 from .progress import Step
 from .scripts import LAUNCHERS, Interpreter, find_launchers
@@ -39,7 +39,7 @@ class _Done(NamedTuple):
 
     distributions: Tuple[ManifestDistribution, ...]
     rewritten: Tuple[str, ...]
-    placed: Dict[str, Placed]
+    placed: Dict[str, Tuple[Placed, WheelRecord]]
     """By the wheel's file name."""
 
 
@@ -48,18 +48,9 @@ def install_directly(job: Job) -> Installation:
     umask = os.umask(0o077)
     os.umask(umask)
     done = _place_members(job, umask) or _place_wheels(job, umask)
-    compiled = _compile(job, done.placed.values())
-    for placed in done.placed.values():
-        write_record(placed, umask, compiled)
+    compile_placed(job, [placed for placed, _ in done.placed.values()], umask)
     require_fit(job)
-    return Installation(done.distributions, done.rewritten, {filename: placed.record for filename, placed in done.placed.items()})
-
-
-def _compile(job: Job, placed: Iterable[Placed]) -> Dict[str, str]:
-    """Compile all sources; by path, which leads from the library as pip's do, the path of what was compiled."""
-    paths = sorted({os.path.join(each.library, *name.split("/")) for each in placed for name in each.sources} if job.compile else ())
-    sources = [Source(path, job.final + path[len(job.environment) :]) for path in paths]
-    return compile_all(job.python, sources, job.scratch, job.progress)
+    return Installation(done.distributions, done.rewritten, {filename: record for filename, (_, record) in done.placed.items()})
 
 
 def _site(job: Job, umask: int, launchers: Optional[Dict[str, bytes]]) -> Site:
@@ -96,7 +87,7 @@ class _Frames:
         self._needs: Dict[str, Set[str]] = {}
         self._users: Dict[str, int] = {}
         self._waiting: List[ManifestDistribution] = []
-        self._placed: Dict[str, Placed] = {}
+        self._placed: Dict[str, Tuple[Placed, WheelRecord]] = {}
         self._problems: List[str] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()

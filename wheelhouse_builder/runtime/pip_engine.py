@@ -12,6 +12,7 @@ from functools import partial
 from typing import BinaryIO, Dict, Sequence, Tuple
 
 from .child import run
+from .compiling import compile_placed
 from .engine import Installation, Job, WheelRecord, installed_distributions, locks_pip
 from .environment import relocate
 from .errors import InstallError
@@ -19,6 +20,7 @@ from .layout import REQUIREMENTS, lock_entry, wheel_entry
 from .manifest import ManifestDistribution
 from .overrides import only_overridden
 from .payload import PIECE
+from .placing import Placed, placed_by_pip
 from .scripts import is_wrapper, read_entry_points
 from .unpack import extract
 
@@ -33,21 +35,12 @@ if sys.version_info < (3, 10):
         sysconfig._PIP_USE_SYSCONFIG = True
 """
 
-# argv: the wheel, where the environment is, where it will live, then pip's own arguments. The wheel is first on the path, so nothing else
-# answers to the name of pip. What is compiled names the file where it will live.
+# argv: the wheel, then pip's own arguments. The wheel is first on the path, so nothing else answers to the name of pip.
 _RUN_PIP = (
     _FIND_PATHS
     + """
-import compileall, os, runpy
-wheel, here, final = sys.argv[1:4]
-del sys.argv[1:4]
-compile_file = compileall.compile_file
-def compile_for_later(path, *args, **kwargs):
-    if path.startswith(here + os.sep):
-        kwargs["ddir"] = os.path.dirname(final + path[len(here):])
-    return compile_file(path, *args, **kwargs)
-compileall.compile_file = compile_for_later
-sys.path.insert(0, wheel)
+import runpy
+sys.path.insert(0, sys.argv.pop(1))
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 )
@@ -60,10 +53,10 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 )
 
-# --no-deps: the lock is the answer; that it is closed, pip check says afterwards.
+# --no-deps: the lock is the answer; that it is closed, pip check says afterwards. pip compiles on one core; we do on all.
 _PIP_INSTALL = (
     "install", "--isolated", "--no-input", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-cache-dir",
-    "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off",
+    "--disable-pip-version-check", "--no-warn-script-location", "--no-compile", "--progress-bar=off",
 )  # fmt: skip
 _SCRIPT = re.compile(r"[^/]+\.data/scripts/.*[^/]", re.DOTALL)
 _HINT = "Nothing was changed. The lines above are pip's own."
@@ -76,7 +69,19 @@ def install_with_pip(job: Job) -> Installation:
     with job.progress.step("installing", total=None):
         _install_all(job, tree, extracted.distributions)
     distributions = installed_distributions(extracted.distributions, job.target)
-    return Installation(distributions, extracted.rewritten, {each.filename: _record(tree, each) for each in distributions})
+    records = {each.filename: _record(tree, each) for each in distributions}
+    umask = os.umask(0o077)
+    os.umask(umask)
+    compile_placed(job, [_placed(job, record) for record in records.values()], umask)
+    require_fit(job)
+    return Installation(distributions, extracted.rewritten, records)
+
+
+def _placed(job: Job, record: WheelRecord) -> Placed:
+    """What pip made of the wheel with this RECORD."""
+    info = re.findall(r"^([^/\n]+\.dist-info)/METADATA,", record.record.decode("utf-8"), re.MULTILINE)[0]
+    library = next(job.paths[scheme] for scheme in ("purelib", "platlib") if os.path.isdir(os.path.join(job.paths[scheme], info)))
+    return placed_by_pip(library, info)
 
 
 def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistribution]) -> None:
@@ -86,11 +91,9 @@ def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistributi
     if not locks_pip(distributions, target):
         options += ["-r", _bootstrap_requirements(job.scratch, next(each for each in distributions if each.filename == target.pip))]
     wheel = os.path.join(tree, *wheel_entry(target.pip).split("/"))
-    compiling = [] if job.compile else ["--no-compile"]
-    command = [job.python, "-I", "-c", _RUN_PIP, wheel, job.environment, job.final, *_PIP_INSTALL, *compiling, *options]
+    command = [job.python, "-I", "-c", _RUN_PIP, wheel, *_PIP_INSTALL, *options]
     run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
-    require_fit(job)
 
 
 def require_fit(job: Job) -> None:

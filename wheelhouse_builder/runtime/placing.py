@@ -5,6 +5,7 @@ is compiled afterwards stands in it, too.
 """
 
 import base64
+import contextlib
 import csv
 import hashlib
 import io
@@ -44,7 +45,7 @@ class Site(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A wheel whose files are in their places, but for RECORD."""
+    """A wheel whose files are in their places, and what its RECORD has to say."""
 
     library: str
     """Directory to which the paths in RECORD relate."""
@@ -54,11 +55,14 @@ class Placed(NamedTuple):
     """What RECORD will say."""
     sources: Tuple[str, ...]
     """Paths of RECORD that are Python source of the wheel."""
-    record: WheelRecord
+
+    def path_of(self, source: str) -> str:
+        """Where one of the sources lies. It leads from the library, as pip's do, and this is what compiled code says of its source."""
+        return os.path.join(self.library, *source.split("/"))
 
 
-def place(archive: ZipArchive, distribution: ManifestDistribution, site: Site) -> Placed:
-    """Write the files of a wheel that was found good. Raises InstallError, OSError."""
+def place(archive: ZipArchive, distribution: ManifestDistribution, site: Site) -> Tuple[Placed, WheelRecord]:
+    """Write the files of a wheel that was found good, but for RECORD. Raises InstallError, OSError."""
     return _Placing(archive, distribution, site).placed()
 
 
@@ -68,13 +72,34 @@ def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> Non
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     path = os.path.join(placed.library, placed.info, "RECORD")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     _write_new(path, [text.getvalue().encode("utf-8")], 0o666 & ~umask)
+
+
+def placed_by_pip(library: str, info: str) -> Placed:
+    """A wheel that pip has installed without compiling it."""
+    folder = os.path.join(library, info)
+    made = read_entry_points(_read_text(os.path.join(folder, "entry_points.txt")))
+    rows = [row for row in csv.reader(io.StringIO(_read_text(os.path.join(folder, "RECORD")))) if len(row) == 3]
+    sources = [path for path, _, _ in rows if path.endswith(".py") and not is_wrapper(posixpath.basename(path), made)]
+    present = [path for path in sources if os.path.isfile(os.path.join(library, *path.split("/")))]
+    return Placed(library, info, tuple((path, digest, size) for path, digest, size in rows), tuple(sorted(set(present))))
+
+
+def _read_text(path: str) -> str:
+    """The text at ``path``; empty where there is no file."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def _compiled(placed: Placed, compiled: Mapping[str, str]) -> Iterator[str]:
     """What was compiled of the wheel's sources, as RECORD has it."""
     for source in placed.sources:
-        found = compiled.get(os.path.join(placed.library, *source.split("/")))
+        found = compiled.get(placed.path_of(source))
         if found is not None:
             yield posixpath.join(posixpath.dirname(source), "__pycache__", os.path.basename(found))
 
@@ -92,7 +117,7 @@ class _Placing:
         self._library = site.paths["purelib" if pure else "platlib"]
         self._points = read_entry_points(self._text("entry_points.txt"))
 
-    def placed(self) -> Placed:
+    def placed(self) -> Tuple[Placed, WheelRecord]:
         """Write everything but RECORD."""
         changed: Dict[str, _Row] = {}
         moved: Dict[str, str] = {}
@@ -117,7 +142,8 @@ class _Placing:
         moved[self._info + "/RECORD"] = self._info + "/RECORD"
         rows = [*_rows(record, moved, changed), *self._generated()]
         sources = sorted({path for path in moved.values() if path.endswith(".py")})
-        return Placed(self._library, self._info, tuple(rows), tuple(sources), WheelRecord(record, scripts, frozenset(replaced)))
+        placed = Placed(self._library, self._info, tuple(rows), tuple(sources))
+        return placed, WheelRecord(record, scripts, frozenset(replaced))
 
     def _generated(self) -> Iterator[_Row]:
         """Write what is in no wheel: scripts of entry points, and the notes on who installed it, and that it was asked for."""

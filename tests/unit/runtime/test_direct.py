@@ -51,6 +51,7 @@ odd = odd
 """.replace("odd : main", "odd:main"),
 }
 EXECUTABLE = ("odd/bin/tool", "odd-1.0.data/scripts/odd.sh")
+VERSIONED = (f"-3.{sys.version_info.minor}", f"3.{sys.version_info.minor}")
 OURS_ALONE = {"wheelhouse-receipt.json"}
 """What pip does not write."""
 
@@ -76,10 +77,19 @@ def wheels_in(directory: Path) -> list[Path]:
     ]
 
 
-def install(directory: Path, wheels: list[Path], venv: Path, *, mode: str = "dense", compiling: bool = True, exact: bool = False) -> None:
+def install(
+    directory: Path,
+    wheels: list[Path],
+    venv: Path,
+    *,
+    mode: str = "dense",
+    compiling: bool = True,
+    exact: bool = False,
+    engine: str = "direct",
+) -> None:
     path = directory / "acme.whb"
     path.write_bytes(bundle_for(this_host(), wheels, bundled_pip(), mode=mode).signed(OURS))
-    manner = Manner(engine="direct", compile=compiling, imports=False, exact=exact)
+    manner = Manner(engine=engine, compile=compiling, imports=False, exact=exact)
     run_install(str(path), Destination(venv=str(venv)), str(write_trust(directory, OURS)), manner)
 
 
@@ -155,6 +165,17 @@ def test_an_entry_point_that_cannot_be_a_script_is_refused(tmp_path: Path, refer
     with pytest.raises(InstallError, match="cannot become a script"):
         install(tmp_path, [wheel], tmp_path / "venv")
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_engine_that_starts_pip_leaves_the_same(tmp_path: Path) -> None:
+    wheels = wheels_in(tmp_path / "made")
+    install(tmp_path, wheels, tmp_path / "venv")
+    (tmp_path / "venv").rename(tmp_path / "first")
+    install(tmp_path, wheels, tmp_path / "venv", engine="pip")
+    its_scripts = {"wrapped", "dotted.name", "spaced", "deep", "window", "plain", "easy_install", "pip", "pip3"}
+    of_another_pip = {f"bin/{name}" for name in (*its_scripts, *(f"{name}{end}" for name in ("easy_install", "pip") for end in VERSIONED))}
+    found = differences(tmp_path / "first", tmp_path / "venv", ignored={*OURS_ALONE, *of_another_pip})
+    assert [problem for problem in found if ".dist-info/RECORD: " not in problem] == []
 
 
 def test_exact_wheels_are_rebuilt_first_and_the_result_is_the_same(tmp_path: Path) -> None:
