@@ -33,6 +33,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Base, Contents, Packed, pack
 from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
+from wheelhouse_builder.repair import audit_locked
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, write_lock
 from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
@@ -160,6 +161,7 @@ def make_bundle(
         built = build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
+        audit_locked(locks, wheels, reporter=reporter)
         contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy, extras=spec.extras)
         if base and not plain:
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)

@@ -116,7 +116,12 @@ class _Audit:
     def _search_paths(self, member: str, code: Code) -> Iterator[Problem]:  # 6
         for path in code.rpaths:
             if any(path.startswith(forbidden) for forbidden in self.options.forbidden_rpaths) or _within(member, path) is None:
-                yield Problem(member=member, what=f"has the search path {path or '“” (wherever it is started)'}: {_LEAKS}", certain=False)
+                yield Problem(
+                    member=member,
+                    what=f"has the search path {path or '“” (wherever it is started)'}: {_LEAKS}",
+                    certain=False,
+                    harmless=True,
+                )
 
     def _pe(self, member: str, code: Code) -> Iterator[Problem]:  # 5
         inside = {PurePosixPath(name).name.lower() for name in self.contents.code}

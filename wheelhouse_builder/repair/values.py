@@ -63,6 +63,8 @@ class Problem:
     """A clause whose subject is the file."""
     certain: bool = True
     """Whether it stops the wheel from working on the target; otherwise it does so only if the target lacks what others have."""
+    harmless: bool = False
+    """Whether the wheel works in spite of it, and it is only not as it should be."""
 
     def __str__(self) -> str:
         return f"{self.member}: {self.what}" if self.member else self.what
