@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from wheelhouse_builder.repair import audit_locked
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, write_lock
 from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
+from wheelhouse_builder.resolve.stock import nearest_release
 from wheelhouse_builder.spec import Index, Spec
 
 LOCK_AGAIN = "run `wheelhouse lock`, review what changes, then try again"
@@ -154,8 +156,8 @@ def make_bundle(
         if strict:
             _refuse_lacking(locks)
         wheels: Mapping[str, Wheel] = fetched.all(chain.from_iterable(lock.files for lock in locks))
+        offers = Several(client, places_of(spec.indexes))
         if notary:
-            offers = Several(client, places_of(spec.indexes))
             wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
         roots = {place.target: place.root for place in places if isinstance(place, Root)}
         built = build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
@@ -166,7 +168,7 @@ def make_bundle(
         if base and not plain:
             older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
             base = replace(base, wheels=older)
-    rehearse(locks, wheels)
+        rehearse(locks, wheels, nearest=partial(nearest_release, pages=offers, memory=store.root / "requires-python"))
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
     return Report(packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, rehearsed=rehearsed)

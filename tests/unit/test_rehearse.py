@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
@@ -201,3 +202,25 @@ def test_metadata_that_cannot_be_read_is_told(stage: Stage) -> None:
     stage.add("app", requires=["not a requirement"])
     (problem,) = stage.problems()
     assert "METADATA is not as it must be" in problem
+
+
+def test_what_would_fit_is_told_where_an_index_knows(stage: Stage) -> None:
+    stage.add("app", requires=["lib<2"])
+    stage.add("lib", "2.0")
+    stage.add("young", requires_python=">=3.13")
+    stage.add("windowsy", tag="py3-none-win_amd64")
+    asked = []
+
+    def nearest(project: str, target: Target, bounds: SpecifierSet) -> Version:
+        asked.append((project, target.name, str(bounds)))
+        return Version("1.5")
+
+    with pytest.raises(RehearsalError) as caught:
+        rehearse([a_lock(LINUX, stage.wheels, bootstrap=stage.bootstrap)], stage.library(), nearest=nearest)
+    python = Target.parse(LINUX).environment["python_full_version"]
+    assert sorted(caught.value.problems) == [
+        f"{LINUX}: app requires lib<2, but 2.0 is there; nearest: lib 1.5 has a wheel for it",
+        f"{LINUX}: windowsy: windowsy-1.0-py3-none-win_amd64.whl does not fit; nearest: windowsy 1.5 has a wheel for it",
+        f"{LINUX}: young 1.0 requires Python >=3.13, this is {python}; nearest: young 1.5 has a wheel for it",
+    ]
+    assert sorted(asked) == [("lib", LINUX, "<2"), ("windowsy", LINUX, ""), ("young", LINUX, "")]

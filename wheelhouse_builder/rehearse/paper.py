@@ -29,7 +29,9 @@ from typing import TypeVar
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from wheelhouse_builder.adapters.metadata import UNREADABLE, Metadata, dist_info, read_metadata
 from wheelhouse_builder.errors import RehearsalError
@@ -49,23 +51,33 @@ def with_overridden(lock: Lock, wheels: Mapping[str, Wheel]) -> Lock:
     """``lock``, and which requirements of its ``wheels`` (by file name) its overrides leave unmet: the far side will stumble over them."""
     if not lock.overrides:
         return lock
-    rehearsal = _Rehearsal(lock=lock, library=_Library(wheels))
+    rehearsal = _Rehearsal(lock=lock, library=_Library(wheels), nearest=nobody_knows)
     found = {each.project: each for locked in lock.wheels if isinstance(each := rehearsal.identify(locked), Metadata)}
     return replace(lock, overridden=tuple(sorted(set(_overridden(found, lock)))))
 
 
-def rehearse(locks: Iterable[Lock], wheels: Mapping[str, Wheel]) -> None:
+Nearest = Callable[[NormalizedName, Target, SpecifierSet], Version | None]
+"""The newest release of a project that has a wheel for a target, within bounds; None where there is none, or nobody knows."""
+
+
+def nobody_knows(_project: NormalizedName, _target: Target, _bounds: SpecifierSet) -> None:
+    """The :data:`Nearest` of those who ask no index."""
+
+
+def rehearse(locks: Iterable[Lock], wheels: Mapping[str, Wheel], *, nearest: Nearest = nobody_knows) -> None:
     """Prove that each lock's target can be installed from ``wheels`` (by file name) alone.
 
-    Raises RehearsalError with every problem of every target: the target, the project, the reason.
+    Raises RehearsalError with every problem of every target: the target, the project, the reason, and what ``nearest`` knows would fit.
     """
     library = _Library(wheels)
-    problems = [f"{lock.target}: {problem}" for lock in locks for problem in _Rehearsal(lock=lock, library=library).problems()]
+    rehearsals = (_Rehearsal(lock=lock, library=library, nearest=nearest) for lock in locks)
+    problems = [f"{each.lock.target}: {problem}" for each in rehearsals for problem in each.problems()]
     if problems:
         raise RehearsalError(*dict.fromkeys(problems), hint=HINT)
 
 
 T = TypeVar("T")
+Advice = Callable[[NormalizedName, SpecifierSet], str]
 Found = Mapping[NormalizedName, Metadata]
 """What one set of wheels says of itself, by project."""
 Files = Mapping[str, str]
@@ -104,6 +116,12 @@ class _Rehearsal:
 
     lock: Lock
     library: _Library
+    nearest: Nearest
+
+    def advice(self, project: NormalizedName, bounds: SpecifierSet | None = None) -> str:
+        """What would fit in the place of a release that does not, as the end of a sentence."""
+        found = self.nearest(project, self.lock.target, bounds if bounds is not None else SpecifierSet())
+        return f"; nearest: {project} {found} has a wheel for it" if found else ""
 
     def problems(self) -> Iterator[str]:
         """Tell everything that stands in the way."""
@@ -111,14 +129,14 @@ class _Rehearsal:
         yield from (each for each in described if isinstance(each, str))
         known = {locked.filename: each for locked, each in zip(self.lock.wheels, described, strict=True) if not isinstance(each, str)}
         for metadata in known.values():
-            yield from _python_problems(metadata, self.lock.target)
+            yield from self._python_problems(metadata)
         holds = remembering(self.lock.target)
         if self.lock.closures is None:
-            yield from _set_problems(known, self.lock, holds)
+            yield from _set_problems(known, self.lock, holds, self.advice)
             yield from self._collisions(known)
         for closure in self.lock.closures or ():
             chosen = {filename: known[filename] for filename in closure.wheels if filename in known}
-            yield from _set_problems(chosen, replace(self.lock, requirements=(closure.requirement,)), holds)
+            yield from _set_problems(chosen, replace(self.lock, requirements=(closure.requirement,)), holds, self.advice)
         yield from self._bootstrap_problems()
 
     def _collisions(self, known: Mapping[str, Metadata]) -> Iterator[str]:
@@ -136,7 +154,7 @@ class _Rehearsal:
         if wheel.sha256 != locked.sha256:
             return f"{locked.project}: {locked.filename} is another file than was locked"
         if problem := _tag_problem(locked, self.lock.target):
-            return problem
+            return problem + self.advice(locked.project)
         metadata = self.library.metadata(wheel)
         if isinstance(metadata, str):
             return f"{locked.project}: {metadata}"
@@ -144,13 +162,19 @@ class _Rehearsal:
             return f"{locked.project}: {locked.filename} calls itself {_identity(metadata)}, the lock {locked.version}"
         return metadata
 
+    def _python_problems(self, metadata: Metadata) -> Iterator[str]:
+        python = self.lock.target.environment["python_full_version"]
+        if not metadata.requires_python.contains(python, prereleases=True):
+            advice = self.advice(metadata.project)
+            yield f"{_identity(metadata)} requires Python {metadata.requires_python}, this is {python}{advice}"
+
     def _bootstrap_problems(self) -> Iterator[str]:
         for locked in self.lock.bootstrap:
             metadata = self.identify(locked)
             if isinstance(metadata, str):
                 yield f"bootstrap: {metadata}"
             else:
-                yield from (f"bootstrap: {problem}" for problem in _python_problems(metadata, self.lock.target))
+                yield from (f"bootstrap: {problem}" for problem in self._python_problems(metadata))
         if not any(locked.project == "pip" for locked in self.lock.bootstrap):
             yield "bootstrap: there is no pip to install the others with"
 
@@ -163,24 +187,18 @@ def _tag_problem(locked: LockedWheel, target: Target) -> str | None:
     return f"{locked.project}: {locked.filename} does not fit" if tags.isdisjoint(target.tags) else None
 
 
-def _python_problems(metadata: Metadata, target: Target) -> Iterator[str]:
-    python = target.environment["python_full_version"]
-    if not metadata.requires_python.contains(python, prereleases=True):
-        yield f"{_identity(metadata)} requires Python {metadata.requires_python}, this is {python}"
-
-
-def _set_problems(known: Mapping[str, Metadata], lock: Lock, holds: Holds) -> Iterator[str]:
+def _set_problems(known: Mapping[str, Metadata], lock: Lock, holds: Holds, advice: Advice) -> Iterator[str]:
     """Why wheels, by file name, are not what installs the requirements of ``lock``."""
     found: dict[NormalizedName, Metadata] = {}
     for metadata in known.values():
         if metadata.project in found:
             yield f"{metadata.project}: two wheels are locked"
         found.setdefault(metadata.project, metadata)
-    yield from _closure_problems(found, lock, holds)
+    yield from _closure_problems(found, lock, holds, advice)
     yield from _superfluous(found, lock, holds)
 
 
-def _closure_problems(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
+def _closure_problems(found: Found, lock: Lock, holds: Holds, advice: Advice) -> Iterator[str]:
     """Follow every requirement that holds, from the user's own and from every wheel, with extras as they are asked for."""
     instead = partial(_instead, overrides=_by_project(lock.overrides))
     asked: dict[NormalizedName, set[str]] = {project: set() for project in found}
@@ -195,7 +213,7 @@ def _closure_problems(found: Found, lock: Lock, holds: Holds) -> Iterator[str]:
             elif needed:
                 problem = _unsatisfied(requirement, found)
                 if problem:
-                    yield f"{who} {requirement}, {problem}"
+                    yield f"{who} {requirement}, {problem}{advice(canonicalize_name(requirement.name), requirement.specifier)}"
                     continue
                 name = canonicalize_name(requirement.name)
                 if news := {canonicalize_name(extra) for extra in requirement.extras} - asked[name]:

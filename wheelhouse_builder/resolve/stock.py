@@ -9,15 +9,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
 from packaging.tags import InvalidTag, Tag, parse_tag
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.adapters.index import IndexFile
+from wheelhouse_builder.errors import IndexFailure
 from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.resolve.shelf import Shelf, admits
+from wheelhouse_builder.resolve.shelf import Pages, Shelf, admits
 
 _WHEEL = re.compile(r"(?P<project>[^-]+)-(?P<version>[^-]+)(?:-(?P<number>\d+)(?P<build>[^-]*))?-(?P<tags>[^-]+-[^-]+-[^-]+)\.whl")
 
@@ -90,6 +93,17 @@ class Stock:
                 uploaded=file.uploaded,
             )
         return self._locked[file.url]
+
+
+def nearest_release(project: NormalizedName, target: Target, bounds: SpecifierSet, *, pages: Pages, memory: Path) -> Version | None:
+    """The newest release of ``project`` within ``bounds`` that has a wheel for ``target``; None also where the index does not answer."""
+    with Shelf(pages, "", memory) as shelf:
+        stock = Stock(shelf)
+        try:
+            stock.read([project])
+        except IndexFailure:  # what somebody is told of is worse than this
+            return None
+        return next(bounds.filter(wheel.version for wheel in stock.of(project, target)), None)
 
 
 @cache

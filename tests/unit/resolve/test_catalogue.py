@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.support.index import failing
 from tests.support.wheels import make_sdist, make_wheel
 from tests.unit.resolve.conftest import World
 from wheelhouse_builder.adapters.index import IndexClient, Patience
+from wheelhouse_builder.adapters.router import Place, Several
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import IndexFailure, RehearsalError, SpecError
 from wheelhouse_builder.fetch import fetch, fetch_what_is_good
@@ -20,6 +23,7 @@ from wheelhouse_builder.rehearse import rehearse
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import read_lock, write_lock
 from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
+from wheelhouse_builder.resolve.stock import nearest_release
 
 LINUX, WINDOWS, NEWER = "cp312-manylinux_2_28_x86_64", "cp312-win_amd64", "cp314-manylinux_2_28_x86_64"
 ONCE = Patience(attempts=1)
@@ -211,3 +215,22 @@ def test_the_rehearsal_holds_each_closure_by_itself(catalogues: Catalogues) -> N
         wheels = fetch(lock.files, Store(catalogues.world.cache), client=client, reporter=Silent())
     with pytest.raises(RehearsalError, match=r"app requires lib<2, but 2\.0 is there"):
         rehearse([replace(lock, closures=swapped)], wheels)
+
+
+def test_the_nearest_release_is_the_newest_one_within_bounds_that_the_target_accepts(catalogues: Catalogues) -> None:
+    wheels, index = catalogues.world.wheels, catalogues.world.index
+    publish(wheels, "app 1.0", "app 2.0", "app 3.0rc1")
+    make_wheel(wheels, "app", "4.0", tag="py3-none-win_amd64")
+    make_wheel(wheels, "app", "5.0", requires_python=">=3.13")
+
+    def nearest(bounds: str) -> str:
+        with IndexClient(patience=ONCE) as client:
+            places = Several(client, [Place(url=index.url)])
+            found = nearest_release(
+                canonicalize_name("app"), Target.parse(LINUX), SpecifierSet(bounds), pages=places, memory=catalogues.world.cache
+            )
+        return str(found)
+
+    assert [nearest(""), nearest("<2"), nearest("<1")] == ["2.0", "1.0", "None"]
+    index.fault("/simple/app/", failing(503))
+    assert nearest("") == "None"
