@@ -61,7 +61,7 @@ BUILT = of(WHEEL_NAME, "filename") | of(MATERIAL, "sdist") | of(of(TEXT, "name")
 BUILT |= of(of(TEXT, "name") | of([TEXT], "tools packages"), "toolchain") | of([MATERIAL], "materials")
 BUILT |= of((REPAIR, None), "repair") | of(DIGEST, "log")
 TRANSPORT = of("dense|plain", "mode") | of(TEXT, "zstd zlib") | of([FRAME], "frames")
-TRANSPORT |= of((of(int, "size") | of(DIGEST, "sha256"), None), "decoders")
+TRANSPORT |= of(of(int, "size") | of(DIGEST, "sha256"), "compressed")
 SOURCE = of(WHEEL_NAME, "filename") | of(int, "size pool_size") | of(DIGEST, "sha256")
 TRANSPORT |= of((of(PART, "name version") | of(DIGEST, "digest") | of([WHEEL_NAME], "taken") | of([SOURCE], "pool"), None), "base")
 MANIFEST = (
@@ -148,8 +148,7 @@ def check_references(manifest: dict[str, Json]) -> None:
         predicates = wheel["attested"]["predicates"]
         require(predicates and predicates == sorted(set(predicates)), "predicates are not sorted, or none")
     require(names["decoders"] == sorted({target["decoder"] for target in manifest["targets"]} - {None}), "the targets' decoders")
-    archive = (bool(manifest["transport"]["decoders"]), "decoders.tar" in names["control"])
-    require(archive == (bool(names["decoders"]),) * 2, "the decoders' archive is missing, or there without a decoder")
+    require(("decoders.tar" in names["control"]) == bool(names["decoders"]), "the decoders' archive is missing, or there without a decoder")
     kinds = r"__main__\.py|decoders\.tar|wheelhouse_runtime/[^/]*\.py"
     require(all(re.fullmatch(kinds, name) for name in names["control"]), "a control file has no place")
     require(set(names["excused"]) <= projects.keys() and all(each["problems"] for each in manifest["excused"]), "an excuse for nothing")

@@ -22,7 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import zstandard
 
@@ -35,7 +35,15 @@ MIB, CHUNK = 1 << 20, 4 << 20
 # Sections 2 and 3: the file and its control part.
 
 
-def read_control(file: IO[bytes]) -> tuple[dict[str, bytes], int]:
+class Member(NamedTuple):
+    """How it stands in the archive, and what the headers say of its content."""
+
+    data: bytes
+    crc: int
+    size: int
+
+
+def read_control(file: IO[bytes]) -> tuple[dict[str, Member], int]:
     """Check 1: the control part's members, and the payload's size."""
     total = file.seek(0, io.SEEK_END)
     file.seek(max(0, total - 22))
@@ -48,28 +56,44 @@ def read_control(file: IO[bytes]) -> tuple[dict[str, bytes], int]:
     return parse_control(file.read(length)), total - length - 8
 
 
-def parse_control(control: bytes) -> dict[str, bytes]:
-    members: dict[str, bytes] = {}
+def parse_control(control: bytes) -> dict[str, Member]:
+    members: dict[str, Member] = {}
     at = 0
     while control[at : at + 4] == b"PK\3\4" and len(control) > at + 30:
-        size, name = struct.unpack_from("<I4xH", control, at + 18)
+        crc, packed, size, name = struct.unpack_from("<IIIH", control, at + 14)
         start = at + 30 + name
-        members[control[at + 30 : start].decode("latin-1")] = control[start : start + size]
-        at = start + size
+        members[control[at + 30 : start].decode("latin-1")] = Member(control[start : start + packed], crc, size)
+        at = start + packed
     check_order("control part", sorted(members))
     require(len(members) <= 4096 and encode_control(members) == control, "the control part has another encoding")
-    require(len(members.get("manifest.json", b"")) in range(1, 64 * MIB + 1), "no manifest, or too long a one")
+    require("manifest.json" in members and members["manifest.json"].size <= 64 * MIB, "no manifest, or too long a one")
     return members
 
 
-def encode_control(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", allowZip64=False) as archive:
-        for name in sorted(members):
-            info = zipfile.ZipInfo(name)
-            info.create_system, info.external_attr = 3, 0o100644 << 16
-            archive.writestr(info, members[name])
-    return stream.getvalue()
+def is_deflated(name: str) -> bool:
+    return name.startswith("wheelhouse_runtime/")
+
+
+def encode_control(members: dict[str, Member]) -> bytes:
+    archive = directory = b""
+    for name, (data, crc, size) in sorted(members.items()):
+        facts = (crc, len(data), size) if is_deflated(name) else (zlib.crc32(data), len(data), len(data))
+        header = struct.pack("<5H3I2H", 20, 0, 8 if is_deflated(name) else 0, 0, 33, *facts, len(name), 0)
+        tail = struct.pack("<3H2I", 0, 0, 0, 0o100644 << 16, len(archive))
+        directory += b"PK\1\2" + bytes([20, 3]) + header + tail + name.encode("latin-1")
+        archive += b"PK\3\4" + header + name.encode("latin-1") + data
+    return archive + directory + b"PK\5\6" + struct.pack("<4H2IH", 0, 0, len(members), len(members), len(directory), len(archive), 0)
+
+
+def content_of(name: str, member: Member, size: int) -> bytes:
+    """What the member holds, inflated if need be; after its digest was found right."""
+    if not is_deflated(name):
+        return member.data
+    inflate = zlib.decompressobj(-15)
+    content = inflate.decompress(member.data, size + 1)
+    whole = inflate.eof and not inflate.unused_data
+    require(whole and (zlib.crc32(content), len(content)) == member[1:], f"{name} is not what its headers say")
+    return content
 
 
 # Section 5: that the manifest agrees with the payload.
@@ -256,30 +280,33 @@ def verify(bundle: Path, trusted: set[bytes], directory: Path | None = None, bas
                 read_base(manifest, directory, base)
                 read_payload(file, manifest, directory)
                 check_contents(manifest, directory)
-                check_decoders(manifest, members.get("decoders.tar.xz", b""))
+                check_decoders(manifest, members["decoders.tar.xz"].data if "decoders.tar.xz" in members else b"")
             return manifest
-    except (ValueError, RecursionError, zstandard.ZstdError, lzma.LZMAError) as error:  # from JSON, text, times and frames
+    except (ValueError, RecursionError, zlib.error, zstandard.ZstdError, lzma.LZMAError) as error:  # from JSON, text, times and frames
         raise Refused(str(error)) from error
 
 
-def read_manifest(members: dict[str, bytes], trusted: set[bytes]) -> dict[str, Json]:
+def read_manifest(members: dict[str, Member], trusted: set[bytes]) -> dict[str, Json]:
     """Checks 2 to 4; without a policy this host has no name that an audience could hold."""
-    data = members.pop("manifest.json")
-    signatures = {name: members.pop(name) for name in list(members) if name.startswith("signatures/")}
+    data = members.pop("manifest.json").data
+    signatures = {name: members.pop(name).data for name in list(members) if name.startswith("signatures/")}
     good = [signed_by_trusted(name, armored, data, trusted) for name, armored in signatures.items()]
     require(any(good) and len(good) <= 64, "no good signature by a trusted key, or too many signatures")
     manifest = parse_manifest(data)
     check_entries(manifest)
-    packed = {"path": "decoders.tar.xz", **(manifest["transport"]["decoders"] or {})}
-    named = [packed if each["path"] == "decoders.tar" else each for each in manifest["control"]]
-    require(named == [described(*member) for member in members.items()], "the control part's files are not those of the manifest")
+    compressed = b"".join(member.data for name, member in members.items() if name == "decoders.tar.xz" or is_deflated(name))
+    require(manifest["transport"]["compressed"] == measured(compressed), "what stands compressed in the control part is something else")
+    require([name.removesuffix(".xz") for name in members] == [each["path"] for each in manifest["control"]], "other control files")
+    for (name, member), named in zip(members.items(), manifest["control"], strict=True):
+        same = name == "decoders.tar.xz" or {"path": name, **measured(content_of(name, member, named["size"]))} == named
+        require(same, f"{name} is not the one of the manifest")
     now = max(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), manifest["as_of"] or "")
     require(not manifest["policy"]["audience"] and now <= (manifest["policy"]["not_after"] or now), "not for this host, or not any more")
     return manifest
 
 
-def described(path: str, data: bytes) -> dict[str, Json]:
-    return {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+def measured(data: bytes) -> dict[str, Json]:
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def read_base(manifest: dict[str, Json], directory: Path, base: Path | None) -> None:
@@ -315,7 +342,7 @@ def check_decoders(manifest: dict[str, Json], archive: bytes) -> None:
     for named in manifest["control"]:
         if named["path"] == "decoders.tar":
             decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-            found = described("decoders.tar", decoder.decompress(archive, 64 * MIB))
+            found = {"path": "decoders.tar", **measured(decoder.decompress(archive, 64 * MIB))}
             require(found == named and decoder.eof and not decoder.unused_data, "the decoders are not those of the manifest")
 
 

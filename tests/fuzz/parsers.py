@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import lzma
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -20,7 +21,7 @@ from tests import independent_reader, independent_signatures
 from wheelhouse_builder.runtime import native, rewrite, sshsig, volumes, zstd_pure, zstd_wheel
 from wheelhouse_builder.runtime import skeleton as skeletons
 from wheelhouse_builder.runtime.bundle import open_bundle
-from wheelhouse_builder.runtime.control import decode_control, encode_control
+from wheelhouse_builder.runtime.control import decode_control, encode_control, inflated, is_deflated
 from wheelhouse_builder.runtime.errors import BundleRefused, WheelhouseError
 from wheelhouse_builder.runtime.layout import tar_header as make_tar_header
 from wheelhouse_builder.runtime.manifest import canonical_json, parse_manifest
@@ -63,8 +64,13 @@ def bundle(data: bytes) -> None:
 
 
 def control(data: bytes) -> None:
+    """The archive, and what its deflated members hold."""
     with refusals:
-        assert encode_control(decode_control(data)) == data
+        members = decode_control(data)
+        assert encode_control(members) == data
+        for name in filter(is_deflated, members):
+            with refusals:
+                assert len(inflated(name, members[name], len(members[name]))) == len(members[name])
 
 
 def manifest(data: bytes) -> None:
@@ -114,6 +120,29 @@ def volume_header(data: bytes) -> None:
             found = volumes.decode_header(header)
             assert found is None or found.encode() == header[: volumes.HEADER.size]
             assert found is None or sum(volumes.extent(found, number + 1)[1] for number in range(found.volumes)) == found.size
+
+
+def volume_set(data: bytes) -> None:
+    """Files in one directory, whose headers have the digests that they must have: what is read of them is as long as they say."""
+    folder = Path(_SCRATCH.name, "volumes")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for number, content in enumerate(files_in(data)):
+        fields = content[: volumes.HEADER.size - 32]
+        (folder / str(number)).write_bytes(fields + hashlib.sha256(fields).digest() + content[volumes.HEADER.size :])
+    with refusals, contextlib.closing(volumes.open_source(str(folder))) as source:
+        if source.size <= LIMIT:
+            assert len(source.read(0, source.size)) == source.size
+            source.damage()
+            assert len(source.read(0, source.size)) == source.size
+
+
+def files_in(data: bytes) -> Iterator[bytes]:
+    """Each is preceded by its length, two bytes, little-endian."""
+    while data:
+        length = int.from_bytes(data[:2], "little")
+        yield data[2 : 2 + length]
+        data = data[2 + length :]
 
 
 # The payload
@@ -285,6 +314,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
         policy,
         memory,
         volume_header,
+        volume_set,
         frame,
         skeleton,
         rewritten,

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from tests.fuzz.parsers import CONTENT, INFO, POOL, STREAM
 from tests.support import frames, malformed_wheels
-from tests.support.bundles import FOREIGN, OURS, Draft, draft
+from tests.support.bundles import FOREIGN, OURS, Draft, draft, standing
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from tests.support.wheels import make_wheel
+from wheelhouse_builder.pack.volumes import split
+from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.control import encode_control
 from wheelhouse_builder.runtime.layout import TAR_END, tar_header, tar_padding
@@ -44,7 +46,7 @@ def seeds() -> dict[str, list[bytes]]:
         drafts = [draft(Path(scratch), mode=mode) for mode in ("plain", "dense")]
         wheels = [make_wheel(Path(scratch), "demo", "1.0", compression=kind).read_bytes() for kind in (0, 8)]
         wheels += [malformed_wheels.MALFORMED[name].build() for name in sorted(malformed_wheels.MALFORMED)[::4]]
-    dense = encode_control({**drafts[1].control, "manifest.json": canonical_json(drafts[1].document)})
+    dense = encode_control(standing({**drafts[1].control, "manifest.json": canonical_json(drafts[1].document)}))
     return {
         "bundle": [made.signed(OURS) for made in drafts],
         "control": [dense, encode_control({"a": b""}), encode_control({})],
@@ -54,6 +56,7 @@ def seeds() -> dict[str, list[bytes]]:
         "policy": list(policies()),
         "memory": list(memories()),
         "volume_header": [header.encode() for header in volume_headers()],
+        "volume_set": list(volume_sets()),
         "frame": [frames.compress(content[:600], level=level) for content in frames.contents().values() for level in (1, 19)],
         "skeleton": list(skeletons()),
         "rewritten": [*skeletons(), *verbatim_skeletons()],
@@ -104,6 +107,18 @@ def memories() -> Iterator[bytes]:
     state = {"version": 1, "channels": {"stable": seen}, "newest": "2026-11-19T12:00:00Z", "policy": 3, "revoked": 7, "rollbacks": []}
     yield json.dumps(state).encode()
     yield json.dumps({**state, "channels": {}, "newest": None, "policy": None, "revoked": None}).encode()
+
+
+def volume_sets() -> Iterator[bytes]:
+    """A bundle in two volumes with one for recovery: all of them, and each two."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        data = draft(folder, bulk=8000).signed(OURS)
+        (folder / "a.whb").write_bytes(data)
+        found = split(folder / "a.whb", len(data) - 1, folder, recovery=1, reporter=Silent())
+        files = [path.read_bytes() for path in (*found.volumes, *found.recovery)]
+    for chosen in (files, files[:2], files[1:], files[::2]):
+        yield b"".join(len(file).to_bytes(2, "little") + file for file in chosen)
 
 
 def volume_headers() -> Iterator[Header]:

@@ -345,9 +345,10 @@ def with_decoders(made: Draft, tar: bytes, archive: bytes) -> Draft:
     origin = document["distributions"][0]["origin"]
     document["targets"][0]["decoder"] = wheel
     document["decoders"] = [{"filename": wheel, **bundles.size_and_digest(b"a wheel"), "origin": origin, "attested": None}]
-    document["transport"]["decoders"] = bundles.size_and_digest(archive)
     document["control"] = sorted([*document["control"], *bundles.file_list({"decoders.tar": tar})], key=lambda file: str(file["path"]))
-    return replace(made, document=document, control={**made.control, "decoders.tar.xz": archive})
+    control = {**made.control, "decoders.tar.xz": archive}
+    document["transport"]["compressed"] = bundles.compressed(control)
+    return replace(made, document=document, control=control)
 
 
 def test_both_say_the_same_of_the_decoders_that_are_carried(readers: Readers, drafts: dict[str, Draft]) -> None:

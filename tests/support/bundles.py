@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime import sshsig
-from wheelhouse_builder.runtime.control import encode_control
+from wheelhouse_builder.runtime.control import compressed_part, deflated, encode_control
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE, NAMESPACE, SKIPPABLE_MAGIC, TAR_END, tar_header, tar_padding
 from wheelhouse_builder.runtime.manifest import MARKERS, canonical_json
 from wheelhouse_builder.runtime.notable import notable_members
@@ -105,7 +105,18 @@ class Draft:
 
 def assemble(payload: bytes, members: Mapping[str, bytes]) -> bytes:
     """The file that is made of these parts."""
-    return with_control(payload, encode_control(members))
+    return with_control(payload, encode_control(standing(members)))
+
+
+def standing(members: Mapping[str, bytes]) -> Members:
+    """The members as they stand in the archive: modules deflated."""
+    return {name: deflated(data) if name.startswith("wheelhouse_runtime/") else data for name, data in members.items()}
+
+
+def compressed(control: Mapping[str, bytes]) -> Document:
+    """What the manifest says of those members that stand compressed."""
+    size, sha256 = compressed_part(standing(control))
+    return {"size": size, "sha256": sha256}
 
 
 def with_control(payload: bytes, control: bytes) -> bytes:
@@ -141,7 +152,7 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "smoke": [],
         "files": file_list(others),
         "control": file_list(control),
-        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "decoders": None, "base": None, "frames": frames},
+        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "compressed": compressed(control), "base": None, "frames": frames},
     }
     return Draft(document=document, control=control, payload=payload)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.support.bundles import Document, Draft, distribution, draft, file_list, pack, target, told_again
+from tests.support.bundles import Document, Draft, compressed, distribution, draft, file_list, pack, target, told_again
 from wheelhouse_builder import runtime
 from wheelhouse_builder.runtime.host import Floor, Host
 from wheelhouse_builder.runtime.layout import pool_entry, skeleton_entry, wheel_entry
@@ -91,7 +91,7 @@ def bundle_for(
         "files": file_list(others),
         "control": file_list(control),
     }
-    document["transport"] |= {"zlib": zlib.ZLIB_RUNTIME_VERSION, "frames": framed}
+    document["transport"] |= {"zlib": zlib.ZLIB_RUNTIME_VERSION, "compressed": compressed(control), "frames": framed}
     return Draft(document=document, control=control, payload=payload)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.pack.attestations import attestations_files
-from wheelhouse_builder.pack.container import compressed_decoders, control_members, prove, publish, seal, signatures
+from wheelhouse_builder.pack.container import control_members, prove, publish, seal, signatures, standing
 from wheelhouse_builder.pack.contents import Contents, placed_files
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.delta import Base, read_base
@@ -93,10 +93,10 @@ def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Wor
     payload = (plain_payload if plain else dense_payload)(contents, files, shop, base)
     with draft.open("xb") as out:
         written = write_frames(out, payload.frames, shop)
-        decoders = compressed_decoders(control)
-        document = manifest(contents, files=files, control=control, decoders=decoders, frames=written, plain=plain, base=payload.base)
+        members = standing(control)
+        document = manifest(contents, files=files, control=control, members=members, frames=written, plain=plain, base=payload.base)
         encoded = canonical_json(document)
-        seal(out, control | {MANIFEST: encoded} | signatures(encoded, signers), decoders)
+        seal(out, members | {MANIFEST: encoded} | signatures(encoded, signers))
         out.flush()
         os.fsync(out.fileno())
 

@@ -17,7 +17,7 @@ from wheelhouse_builder.pack.decoders import decoders_tar, packed
 from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime import bundle, sshsig
-from wheelhouse_builder.runtime.control import encode_control
+from wheelhouse_builder.runtime.control import deflated, encode_control, is_deflated
 from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, DECODERS_MEMBER, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
 from wheelhouse_builder.runtime.policy import Policy, Trust
 from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
@@ -36,9 +36,10 @@ def control_members(contents: Contents) -> dict[str, bytes]:
     return members | ({DECODERS: decoders_tar(decoders)} if decoders else {})
 
 
-def compressed_decoders(control: Mapping[str, bytes]) -> bytes | None:
-    """The decoders among the ``control`` members as they stand in the file; None where no target needs one."""
-    return packed(control[DECODERS]) if DECODERS in control else None
+def standing(control: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The ``control`` members as they stand in the file: the reader's modules deflated, the decoders as an xz file."""
+    decoders = {DECODERS_MEMBER: packed(control[DECODERS])} if DECODERS in control else {}
+    return decoders | {name: deflated(data) if is_deflated(name) else data for name, data in control.items() if name != DECODERS}
 
 
 def append(out: BinaryIO, compressed: Path, frame: Frame) -> Written:
@@ -59,11 +60,10 @@ def signatures(manifest: bytes, signers: Iterable[Signer]) -> dict[str, bytes]:
     return {sshsig.member_name(each.public_key): sshsig.encode(each.public_key, NAMESPACE, each.sign(data)) for each in signers}
 
 
-def seal(out: BinaryIO, control: Mapping[str, bytes], decoders: bytes | None = None) -> None:
+def seal(out: BinaryIO, members: Mapping[str, bytes]) -> None:
     """Write the control part, the last part of the file. Raises UsageError where it grows beyond the format's bounds."""
-    plain = {name: data for name, data in control.items() if name != DECODERS}
     try:
-        part = encode_control(plain | ({} if decoders is None else {DECODERS_MEMBER: decoders}))
+        part = encode_control(members)
     except BundleRefused as error:
         raise UsageError(*error.problems, hint="bundle fewer targets or distributions in one file") from error
     out.write(SKIPPABLE_MAGIC + struct.pack("<I", len(part)) + part)

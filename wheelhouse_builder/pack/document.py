@@ -16,6 +16,7 @@ from wheelhouse_builder.model.provenance import Material, Provenance
 from wheelhouse_builder.pack.contents import Contents, Distribution, as_text
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime.attested import read_attestations
+from wheelhouse_builder.runtime.control import compressed_part
 from wheelhouse_builder.runtime.layout import FORMAT, VERSION
 from wheelhouse_builder.runtime.manifest import BUILT, DENSE, INDEX, MARKERS, PLAIN, ManifestBase
 from wheelhouse_builder.runtime.notable import notable_members
@@ -39,7 +40,7 @@ def manifest(
     *,
     files: Mapping[str, bytes],
     control: Mapping[str, bytes],
-    decoders: bytes | None,
+    members: Mapping[str, bytes],
     frames: Sequence[Written],
     plain: bool,
     base: ManifestBase | None = None,
@@ -64,7 +65,7 @@ def manifest(
             "mode": PLAIN if plain else DENSE,
             "zstd": ".".join(map(str, zstandard.ZSTD_VERSION)),
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
-            "decoders": None if decoders is None else _measured(decoders),
+            "compressed": dict(zip(("size", "sha256"), compressed_part(members), strict=True)),
             "base": None if base is None else _base(base),
             "frames": [_frame(each) for each in frames],
         },

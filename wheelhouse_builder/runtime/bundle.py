@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Deque, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import sshsig
-from .control import END_SIZE, control_size, decode_control, is_end_record
+from .control import END_SIZE, compressed_part, control_size, decode_control, inflated, is_deflated, is_end_record
 from .errors import BundleRefused, SignatureRefused
 from .layout import (
     CHUNK_SIZE,
@@ -56,7 +56,7 @@ class Bundle(NamedTuple):
     digest: str
     """Content digest: the bundle's identity."""
     control: Dict[str, bytes]
-    """Members of the control part, by name."""
+    """Members of the control part, by name, as :mod:`control` decodes them."""
     claims: Tuple[str, ...]
     """Fingerprints of the keys that the signatures name."""
 
@@ -64,14 +64,14 @@ class Bundle(NamedTuple):
 class VerifiedBundle:
     """A bundle whose manifest is signed by a trusted key, with its file held open. Made by :func:`verify` alone."""
 
-    def __init__(self, opened: "_Opened", manifest: Manifest, signers: Tuple[Signer, ...]) -> None:
+    def __init__(self, opened: "_Opened", manifest: Manifest, control: Dict[str, bytes], signers: Tuple[Signer, ...]) -> None:
         self.manifest = manifest
         self.digest = content_digest(manifest.document)
         """Content digest: the bundle's identity."""
         self.signers = signers
         """Whose good signatures it carries; at least one."""
-        self.control = opened.control
-        """Members of the control part, by name; each is named by the manifest or is the manifest or a signature."""
+        self.control = control
+        """Contents of the control part's members, by name; each is named by the manifest or is the manifest or a signature."""
         self.frame_offsets = _frame_offsets(manifest)
         """Where in the file each frame of the payload begins."""
         self.path = opened.file.path
@@ -164,11 +164,11 @@ def verify(
     opened = _open(path, volumes)  # 1
     try:
         found = _check_signatures(opened.control, trust, moment)  # 2
-        manifest = _read_manifest(opened.control)  # 3
+        manifest, contents = _read_manifest(opened.control)  # 3
         if policy:
             _check_policy(manifest, trust, memory, moment)  # 4
         _check_payload_size(manifest, opened)  # 5
-        bundle = VerifiedBundle(opened, manifest, found)
+        bundle = VerifiedBundle(opened, manifest, contents, found)
         if payload:
             _check_payload(bundle, progress or NoProgress())  # 6
     except BaseException:
@@ -184,7 +184,7 @@ def open_bundle(path: str, volumes: Sequence[str] = ()) -> Bundle:
     """
     opened = _open(path, volumes)
     try:
-        manifest = _read_manifest(opened.control)
+        manifest, _ = _read_manifest(opened.control)
         _check_payload_size(manifest, opened)
         claims = tuple(sshsig.fingerprint(each.public_key) for each in _read_signatures(opened.control))
     finally:
@@ -343,26 +343,27 @@ def _manifest_bytes(control: Dict[str, bytes]) -> bytes:
     return data
 
 
-def _read_manifest(control: Dict[str, bytes]) -> Manifest:
+def _read_manifest(control: Dict[str, bytes]) -> Tuple[Manifest, Dict[str, bytes]]:
+    """The manifest, and the content of each control member, which is what the manifest names."""
     manifest = parse_manifest(_manifest_bytes(control))
-    named = {each.path: (each.size, each.sha256) for each in manifest.control if each.path != DECODERS}
-    if manifest.packed_decoders is not None:
-        named[DECODERS_MEMBER] = manifest.packed_decoders
-    found = {
-        name: (len(content), hashlib.sha256(content).hexdigest())
-        for name, content in control.items()
-        if name != MANIFEST and not name.startswith(SIGNATURES)
-    }
-    problems = ["The control part lacks {}.".format(name) for name in sorted(set(named) - set(found))]
-    problems += ["The control part holds {}, which the manifest does not name.".format(name) for name in sorted(set(found) - set(named))]
-    problems += [
-        "{} in the control part is not what the manifest names.".format(name)
-        for name in sorted(set(found) & set(named))
-        if found[name] != named[name]
-    ]
+    wanted = {DECODERS_MEMBER if each.path == DECODERS else each.path: each for each in manifest.control}
+    own = [name for name in control if name != MANIFEST and not name.startswith(SIGNATURES)]
+    problems = ["The control part lacks {}.".format(name) for name in sorted(set(wanted) - set(own))]
+    problems += ["The control part holds {}, which the manifest does not name.".format(name) for name in sorted(set(own) - set(wanted))]
+    if not problems and compressed_part(control) != (manifest.compressed.size, manifest.compressed.sha256):
+        problems.append("What stands compressed in the control part is not what the manifest names.")
     if problems:
-        raise BundleRefused(*problems, hint="The file was damaged or changed on its way. Copy it again.")
-    return manifest
+        raise _damaged(problems)
+    contents = {name: inflated(name, data, wanted[name].size) if is_deflated(name) else data for name, data in control.items()}
+    found = {name: (len(contents[name]), hashlib.sha256(contents[name]).hexdigest()) for name in own if name != DECODERS_MEMBER}
+    problems = [name for name in sorted(found) if found[name] != (wanted[name].size, wanted[name].sha256)]
+    if problems:
+        raise _damaged(["{} in the control part is not what the manifest names.".format(name) for name in problems])
+    return manifest, contents
+
+
+def _damaged(problems: Sequence[str]) -> BundleRefused:
+    return BundleRefused(*problems, hint="The file was damaged or changed on its way. Copy it again.")
 
 
 def _check_payload_size(manifest: Manifest, opened: _Opened) -> None:

@@ -162,8 +162,8 @@ class ManifestFile(NamedTuple):
     sha256: str
 
 
-class PackedDecoders(NamedTuple):
-    """How the decoders' tar stands in the control part."""
+class Compressed(NamedTuple):
+    """What stands compressed in the control part, as it stands, back to back."""
 
     size: int
     sha256: str
@@ -233,8 +233,7 @@ class Manifest(NamedTuple):
     """:data:`DENSE` or :data:`PLAIN`."""
     zstd: str
     zlib: str
-    packed_decoders: Optional[PackedDecoders]
-    """None where there is no decoder."""
+    compressed: Compressed
     base: Optional[ManifestBase]
     """None: the bundle is whole in itself."""
     frames: Tuple[Frame, ...]
@@ -291,7 +290,7 @@ def parse_manifest(data: bytes) -> Manifest:
         ),
     )
     bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
-    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "decoders", "base", "frames"))
+    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "compressed", "base", "frames"))
     manifest = Manifest(
         kind=_choice((APPLICATION, CATALOGUE), bundle["kind"], "bundle.kind"),
         name=_part(bundle["name"], "bundle.name"),
@@ -310,7 +309,7 @@ def parse_manifest(data: bytes) -> Manifest:
         mode=_choice((DENSE, PLAIN), transport["mode"], "transport.mode"),
         zstd=_text(transport["zstd"], "transport.zstd"),
         zlib=_text(transport["zlib"], "transport.zlib"),
-        packed_decoders=_optional(_packed_decoders, transport["decoders"], "transport.decoders"),
+        compressed=_compressed(transport["compressed"], "transport.compressed"),
         base=_optional(_base, transport["base"], "transport.base"),
         frames=_list(_frame, transport["frames"], "transport.frames"),
         document=document,
@@ -443,9 +442,9 @@ def _decoder(value: Any, where: str) -> ManifestDecoder:
     )
 
 
-def _packed_decoders(value: Any, where: str) -> PackedDecoders:
-    _keys(value, where, PackedDecoders._fields)
-    return PackedDecoders(_size(value["size"], where + ".size"), _digest(value["sha256"], where + ".sha256"))
+def _compressed(value: Any, where: str) -> Compressed:
+    _keys(value, where, Compressed._fields)
+    return Compressed(_size(value["size"], where + ".size"), _digest(value["sha256"], where + ".sha256"))
 
 
 def _distribution(value: Any, where: str) -> ManifestDistribution:
@@ -835,8 +834,6 @@ def _check_decoders(manifest: Manifest) -> None:
     for index, each in enumerate(manifest.decoders):
         if each.filename not in needed:
             raise _refused("decoders[{}]".format(index), "no target needs it")
-    if (manifest.packed_decoders is not None) != bool(manifest.decoders):
-        raise _refused("transport.decoders", "it is there without a decoder, or missing")
     if any(each.path == DECODERS for each in manifest.control) != bool(manifest.decoders):
         raise _refused("control", "{!r} is there without a decoder, or missing".format(DECODERS))
 

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.support import bundles
-from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, with_control, write_trust
+from tests.support.bundles import FOREIGN, OURS, Document, Draft, Key, draft, with_control, write_trust
 from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.bundle import VerifiedBundle, open_bundle, verify
 from wheelhouse_builder.runtime.control import decode_control, encode_control
@@ -382,7 +383,15 @@ def test_open_bundle_refuses_the_same(tmp_path: Path, small: Draft, defect: str)
 def test_every_changed_control_member_is_refused_though_the_control_part_is_whole(check: Verify, small: Draft) -> None:
     for name, content in small.control.items():
         for data in (content + b"\n", content[:-1] + b"!"):
-            assert name in str(refused(check, replace(small, control={**small.control, name: data}).signed(OURS)))
+            changed = replace(small, control={**small.control, name: data})
+            where = "What stands compressed" if name.startswith("wheelhouse_runtime/") else name
+            assert where in str(refused(check, changed.signed(OURS)))
+            agreeing = changed.changed(partial(saying, bundles.compressed(changed.control)))
+            assert name in str(refused(check, agreeing.signed(OURS)))
+
+
+def saying(compressed: object, document: Document) -> None:
+    document["transport"]["compressed"] = compressed
 
 
 def test_every_flipped_byte_of_the_payload_is_refused(tmp_path: Path, trust: Trust, small: Draft) -> None:

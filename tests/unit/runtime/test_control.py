@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheelhouse_builder.runtime.control import decode_control, encode_control
+from wheelhouse_builder.runtime.control import compressed_part, decode_control, deflated, encode_control, inflated
 from wheelhouse_builder.runtime.errors import BundleRefused
 
-MEMBERS = {"__main__.py": b"print(1)\n", "manifest.json": b"{}\n", "wheelhouse_runtime/__init__.py": b""}
+MEMBERS = {"__main__.py": b"print(1)\n", "manifest.json": b"{}\n", "signatures/a.sig": b""}
 CONTROL = encode_control(MEMBERS)
 END = 22
 
@@ -44,6 +44,50 @@ def test_every_flipped_bit_is_refused() -> None:
             data[position] ^= 1 << bit
             with pytest.raises(BundleRefused):
                 decode_control(bytes(data))
+
+
+MODULE, SOURCE = "wheelhouse_runtime/a.py", b"def answer():\n    return 42\n" * 30
+WITH_MODULE = encode_control({**MEMBERS, MODULE: deflated(SOURCE)})
+
+
+def test_modules_stand_deflated_and_python_reads_them() -> None:
+    with zipfile.ZipFile(io.BytesIO(WITH_MODULE)) as archive:
+        assert archive.testzip() is None
+        assert archive.read(MODULE) == SOURCE
+        assert archive.getinfo(MODULE).compress_type == zipfile.ZIP_DEFLATED
+    assert len(WITH_MODULE) < len(CONTROL) + len(SOURCE) // 2
+    assert inflated(MODULE, decode_control(WITH_MODULE)[MODULE], len(SOURCE)) == SOURCE
+
+
+def test_a_module_is_written_as_it_stands_or_not_at_all() -> None:
+    assert encode_control(decode_control(WITH_MODULE)) == WITH_MODULE
+    with pytest.raises(ValueError, match="not deflated"):
+        encode_control({MODULE: SOURCE})
+
+
+def test_every_flipped_bit_around_a_module_is_refused_then_or_when_it_is_inflated() -> None:
+    for position in range(len(WITH_MODULE)):
+        data = bytearray(WITH_MODULE)
+        data[position] ^= 1 << position % 8
+        try:
+            members = decode_control(bytes(data))
+        except BundleRefused:
+            continue
+        if compressed_part(members) == compressed_part(decode_control(WITH_MODULE)):
+            with pytest.raises(BundleRefused, match=MODULE):
+                inflated(MODULE, members[MODULE], len(SOURCE))
+
+
+@pytest.mark.parametrize("size", [0, len(SOURCE) - 1, len(SOURCE) + 1])
+def test_a_module_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(BundleRefused, match=r"a\.py has not the"):
+        inflated(MODULE, deflated(SOURCE), size)
+
+
+def test_what_follows_a_deflate_stream_is_refused() -> None:
+    member = deflated(SOURCE)
+    with pytest.raises(BundleRefused, match=r"a\.py"):
+        inflated(MODULE, member[:-8] + b"\0" + member[-8:], len(SOURCE))
 
 
 def test_every_truncation_at_either_end_is_refused() -> None:
@@ -80,6 +124,7 @@ def test_zipfile_can_be_made_to_write_our_encoding() -> None:
     "data",
     [
         pytest.param(zip_of(("a", b"1" * 100), compress_type=zipfile.ZIP_DEFLATED), id="compressed"),
+        pytest.param(zip_of((MODULE, b"1" * 100)), id="a module that is stored"),
         pytest.param(zip_of(("b", b"1"), ("a", b"2")), id="not sorted"),
         pytest.param(zip_of(("a", b"1"), external_attr=0o120777 << 16), id="symbolic link"),
         pytest.param(zip_of(("a", b"1"), external_attr=0o100755 << 16), id="executable"),
