@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bundles import OURS, write_trust
+from tests.support.bundles import OURS, Document, told_again, write_trust
 from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel
@@ -139,14 +139,14 @@ def test_a_lock_that_names_pip_gets_that_one(home: Home) -> None:
     """The lock's pip and the one that installs it are the same file here; it is asked for once."""
     path = home.directory / "acme.whb"
     host = this_host()
-    draft = bundle_for(host, [bundled_pip()], bundled_pip())
-    name = draft.document["targets"][0]["name"]
 
-    def lock_it(document: dict[str, object]) -> None:
-        for each in document["distributions"]:  # type: ignore[attr-defined]
-            each.update(targets=[name], bootstrap=False)
+    def lock_it(document: Document) -> None:
+        for each in document["distributions"]:
+            each.update(targets=[document["targets"][0]["name"]], bootstrap=False)
 
-    path.write_bytes(draft.changed(lock_it).signed(OURS))
+    document = bundle_for(host, [], bundled_pip()).changed(lock_it).document
+    retold = told_again(document["targets"], document["distributions"])
+    path.write_bytes(bundle_for(host, [], bundled_pip(), retold=retold).changed(lock_it).signed(OURS))
     report = run_install(str(path), Destination(venv=str(home.venv)), home.trust)
     assert report["distributions"] == 1
     assert installed(home.venv) == {"pip"}
