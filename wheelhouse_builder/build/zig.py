@@ -95,8 +95,8 @@ class Zig:
             environment=_environment(triple),
             compiling=_cross_environment(target) if foreign else {},
             tools=(f"cpython {python.target.markers['python_full_version']}", f"zig {version('ziglang')} for {triple}"),
-            files={**_tools(zig, triple), **_header(header, settings, triple)},
-            modules={SETTINGS: _settings(settings, triple)} if foreign else {},
+            files={**compilers(zig, triple), **header_of(header, settings, triple)},
+            modules={SETTINGS: settings_of_target(settings, triple)} if foreign else {},
             folders={CACHE: warm},
             system_libraries=False,
         )
@@ -180,22 +180,23 @@ def _cross_environment(target: Target) -> dict[str, str]:
     }
 
 
-def _tools(zig: Path, triple: str) -> dict[str, str]:
+def compilers(zig: Path, triple: str) -> dict[str, str]:
+    """The programs that a build calls instead of the compiler and its tools: file → script."""
     program, include = shlex.quote(str(zig)), INSIDE / "include"
     templates = ((name, mode, COMPILER if mode.startswith("c") else TOOL) for name, mode in MODES.items())
     return {f"tools/{name}": text.format(zig=program, mode=mode, triple=triple, include=include) for name, mode, text in templates}
 
 
-def _header(header: str, settings: Mapping[str, str | int], triple: str) -> dict[str, str]:
+def header_of(header: str, settings: Mapping[str, str | int], triple: str, *, system: Path = Path("/usr/include")) -> dict[str, str]:
     """A pyconfig.h that only names the one of its machine, as Debian's does, leads to where zig does not look: here it is."""
     own = re.search(r"<([\w-]+)/(python[\w.]+/pyconfig\.h)>", header)
     if own is None:
         return {}
-    inner = Path("/usr/include", str(settings.get("MULTIARCH", "")), own[2])
+    inner = Path(system, str(settings.get("MULTIARCH", "")), own[2])
     return {f"include/{_multiarch(triple)}/{own[2]}": inner.read_text(encoding="utf-8")}
 
 
-def _settings(settings: Mapping[str, str | int], triple: str) -> str:
+def settings_of_target(settings: Mapping[str, str | int], triple: str) -> str:
     """The settings of a Python on the target: those of the Python here, with its own names and suffixes."""
     here, there = str(settings["MULTIARCH"]), _multiarch(triple)
     theirs = {key: value.replace(here, there) if isinstance(value, str) else value for key, value in settings.items()}

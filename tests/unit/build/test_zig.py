@@ -1,0 +1,93 @@
+"""The zig toolchain: what it calls targets, which flags its compilers leave out, and what it builds for systems that this host is not."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sources import make_c_sdist, write_recipe
+from tests.unit.build.conftest import Yard
+from wheelhouse_builder.build.toolchains import candidates
+from wheelhouse_builder.build.zig import compilers, header_of, settings_of_target, triple_of
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import read_recipe
+from wheelhouse_builder.repair.contents import Contents
+
+PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+
+
+@pytest.mark.parametrize(
+    ("platform", "triple"),
+    [
+        ("manylinux_2_17_x86_64", "x86_64-linux-gnu.2.17"),
+        ("manylinux_2_28_aarch64", "aarch64-linux-gnu.2.28"),
+        ("manylinux_2_31_armv7l", "arm-linux-gnueabihf.2.31"),
+        ("musllinux_1_2_x86_64", "x86_64-linux-musl"),
+        ("manylinux_2_12_x86_64", None),
+        ("win_amd64", None),
+        ("macosx_14_0_arm64", None),
+    ],
+)
+def test_it_knows_glibc_from_2_17_on_and_musl(platform: str, triple: str | None) -> None:
+    assert triple_of(platform) == triple
+
+
+def test_flags_of_this_host_do_not_reach_it(tmp_path: Path) -> None:
+    compiler = tmp_path / "zig-cc"
+    compiler.write_text(compilers(Path("/bin/echo"), "x86_64-linux-gnu.2.17")["tools/zig-cc"])
+    compiler.chmod(0o755)
+    refused = [
+        "-Wl,-Bsymbolic-functions",
+        "-Wl,--exclude-libs,ALL",
+        "-Wl,--push-state,--as-needed",
+        "-Wl,-Map=x.map",
+        "-Wl,-rpath,/opt/python/lib",
+    ]
+    refused += ["-specs=/usr/lib/rpm/hardened", "-flto=auto", "-ffat-lto-objects", "-march=native", "-fcf-protection"]
+    kept = ["-shared", "-Wl,-rpath,$ORIGIN/../lib", "-DNAME=two words", "-o", "out.so"]
+    said = subprocess.run([compiler, *refused, *kept], capture_output=True, text=True, check=True).stdout
+    assert said == " ".join(["cc -target x86_64-linux-gnu.2.17 -fno-sanitize=undefined -isystem /mnt/include", *kept]) + "\n"
+
+
+def test_the_settings_of_a_python_on_the_target_name_its_machine() -> None:
+    here: dict[str, str | int] = {"MULTIARCH": "x86_64-linux-gnu", "EXT_SUFFIX": ".cpython-311-x86_64-linux-gnu.so", "SIZEOF_LONG": 8}
+    settings = ast.literal_eval(settings_of_target(here, "aarch64-linux-gnu.2.28").removeprefix("build_time_vars = "))
+    assert settings == {"MULTIARCH": "aarch64-linux-gnu", "EXT_SUFFIX": ".cpython-311-aarch64-linux-gnu.so", "SIZEOF_LONG": 8}
+
+
+def test_a_header_that_only_leads_elsewhere_is_followed(tmp_path: Path) -> None:
+    # as Debian's pyconfig.h leads to one for each machine, below /usr/include, where zig does not look
+    inner = tmp_path / "x86_64-linux-gnu" / "python3.11" / "pyconfig.h"
+    inner.parent.mkdir(parents=True)
+    inner.write_text("#define SIZEOF_LONG 8\n")
+    header = "#include <aarch64-linux-gnu/python3.11/pyconfig.h>\n"
+    found = header_of(header, {"MULTIARCH": "x86_64-linux-gnu"}, "aarch64-linux-gnu.2.28", system=tmp_path)
+    assert found == {"include/aarch64-linux-gnu/python3.11/pyconfig.h": "#define SIZEOF_LONG 8\n"}
+
+
+def test_it_is_chosen_where_this_host_is_too_new_or_of_another_kind(tmp_path: Path) -> None:
+    plain = read_recipe(write_recipe(tmp_path, "plain"))
+    needy = read_recipe(write_recipe(tmp_path, "needy", "system-packages: {debian: [libpq-dev]}"))
+    here, machine = Target.parse("this"), os.uname().machine
+    old, other, musl = (f"{PYTHON}-{name}" for name in (f"manylinux_2_17_{machine}", "manylinux_2_28_riscv64", f"musllinux_1_2_{machine}"))
+    assert list(candidates(plain, here)) == ["native"]
+    assert list(candidates(plain, Target.parse(old))) == ["zig", "native"]
+    assert list(candidates(needy, Target.parse(old))) == ["native"]
+    assert list(candidates(needy, Target.parse(other))) == ["zig"]
+    assert list(candidates(plain, Target.parse(musl))) == ["zig"]
+
+
+@pytest.mark.slow
+def test_it_builds_for_an_older_system_for_another_machine_and_for_musl(yard: Yard) -> None:
+    platforms = ["manylinux_2_17_x86_64", "manylinux_2_28_aarch64", "musllinux_1_2_x86_64"]
+    make_c_sdist(yard.sdists, "demo")
+    write_recipe(yard.recipes, "demo", "has-extension: true", "toolchain: zig")
+    built = yard.build("demo", targets=[f"{PYTHON}-{platform}" for platform in platforms])
+    assert [platform in made.wheel.filename for platform, made in zip(platforms, built.made, strict=True)] == [True, True, True]
+    names = {member for made in built.made for member in Contents.of(made.wheel.path).extensions}
+    assert names == {f"demo/native.cpython-{PYTHON[2:]}-{end}.so" for end in ("x86_64-linux-gnu", "aarch64-linux-gnu", "x86_64-linux-musl")}
