@@ -14,7 +14,7 @@ help:
 	@echo "make test      all tests, hermetic and network, after installing what they need"
 	@echo "make check     ruff, mypy, import-linter, tests: what CI runs"
 	@echo "make test-all  the tests that take many minutes, too"
-	@echo "make bench     the figures, as ratios against named peers"
+	@echo "make bench     the figures, as ratios against named peers; BENCH=catalogue for one of them"
 	@echo "make fuzz      each parser gets bytes that nobody wrote, MINUTES=1 for each"
 	@echo "make clean     remove what these made"
 
@@ -50,7 +50,7 @@ check: $(VENV)/.check
 	$(MAKE) --no-print-directory test
 
 bench: $(VENV)/.check
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 fuzz: $(VENV)/.check
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz

@@ -32,6 +32,7 @@ from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Base, Contents, Packed, pack
+from wheelhouse_builder.pack.lockpackage import is_lock_package, with_lock_package
 from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
 from wheelhouse_builder.repair import audit_locked
@@ -140,12 +141,13 @@ def make_bundle(
     base: Base | None = None,
     strict: bool = False,
     tested: bool = True,
+    lock_package: bool = False,
 ) -> Report:
     """Make the bundle of ``spec`` at ``output``, signed by each of ``signers``; of what ``base`` holds nothing travels.
 
     It is rehearsed by running, too, where there are ``places`` for that: each target in the first that can. With ``strict``, a catalogue
     that lacks something is refused: NoWheelError. Wheels that are built here are ``tested`` as their recipes say. Raises what the stages
-    raise; then nothing was written, but what was fetched and built stays in ``store``.
+    raise; then nothing was written, but what was fetched and built stays in ``store``. ``lock_package``: with a package of pins.
     """
     notary = Notary() if spec.attestations.asked else None
     locks = reviewed_locks(spec)
@@ -164,10 +166,14 @@ def make_bundle(
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
         audit_locked(locks, wheels, reporter=reporter)
+        if lock_package:
+            locks, wheels = with_lock_package(spec.name, spec.version, locks, wheels, store)
         contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy, extras=spec.extras)
         if base and not plain:
-            older = fetch(base.changed(contents), store, client=client, reporter=reporter, excused=spec.excused)
+            changed = (each for each in base.changed(contents) if not is_lock_package(each))
+            older = fetch(changed, store, client=client, reporter=reporter, excused=spec.excused)
             base = replace(base, wheels=older)
+        reporter.note(f"asked of indexes: {client.requests} times")
         rehearse(locks, wheels, nearest=partial(nearest_release, pages=offers, memory=store.root / "requires-python"))
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)

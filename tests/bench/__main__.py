@@ -1,6 +1,7 @@
 """``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
-``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets, only then.
+``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets, and
+the catalogues, only then.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import fetch, pack, verify
+from tests.bench import catalogue, fetch, pack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "fetch": fetch.bench,
@@ -16,6 +17,8 @@ BENCHES: dict[str, Callable[[], str]] = {
     "pack-4": pack.four_targets,
     "pack-7": pack.seven_targets,
     "verify": verify.bench,
+    "catalogue": catalogue.some,
+    "catalogue-25": catalogue.all_of_them,
 }
 USUAL = ("fetch", "pack", "verify")
 

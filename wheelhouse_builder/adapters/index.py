@@ -215,12 +215,19 @@ class IndexClient:
         self._patience = patience or Patience()
         self._abandoned = threading.Event()
         self._http = _http_client()
+        self._counting = threading.Lock()
+        self._requests = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._http.close()
+
+    @property
+    def requests(self) -> int:
+        """How many were sent, redirects and repetitions included."""
+        return self._requests
 
     def abandon(self) -> None:
         """End all work of other threads soon, with :class:`Abandoned`; the client is of no use afterwards."""
@@ -302,6 +309,8 @@ class IndexClient:
         for _ in range(MAX_REDIRECTS):
             login = login or self._login(clean)
             sent = {**headers, **({"Authorization": login.header} if login else {})}
+            with self._counting:
+                self._requests += 1
             answer = self._http.send(self._http.build_request("GET", clean, headers=sent), stream=True)
             if not answer.has_redirect_location:
                 return _accepted(answer, clean, with_login=login is not None)
