@@ -32,6 +32,7 @@ EXAMPLES = """
 wheelhouse bundle
 wheelhouse bundle services/web -o web.whb --key release_ed25519
 wheelhouse bundle --plain
+wheelhouse bundle --lock-package
 wheelhouse bundle --rehearse run
 wheelhouse bundle --rehearse run --root debian12=/srv/roots/bookworm
 wheelhouse bundle --base acme-web-2026.10.whb
@@ -55,6 +56,13 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="A bundle, or its manifest.json, that is inside already: make a delta, without what it holds."),
     ] = None,
+    lock_package: Annotated[
+        bool,
+        typer.Option(
+            "--lock-package",
+            help="Add a package, NAME-lock, that requires all others in exactly these versions: for a plain index inside.",
+        ),
+    ] = False,
     effort: Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")] = "balanced",
     how: Annotated[
         str,
@@ -104,6 +112,7 @@ def command(
         base=held,
         strict=strict,
         tested=not untested,
+        lock_package=lock_package,
     )
     console.result(_document(found, report, plain=plain), _told(found, report, key_path))
 
