@@ -11,7 +11,7 @@ r"""Recipes: how one project's sdist becomes a portable, tested wheel. ``recipes
     config-settings: {--global-option: --with-libyaml}
     system-packages:                       # by distribution, as /etc/os-release calls it; checked, never installed
       debian: [default-libmysqlclient-dev, pkg-config]
-    libraries:                             # C libraries, built from source before the project, for targets older than this host
+    libraries:                             # C libraries, built from source before the project where the system's are not to be used
       - {name: libyaml, url: "https://…/yaml-0.2.5.tar.gz", sha256: …, commands: ["./configure --prefix=$PREFIX", "make install"]}
     patches: [fix-build.patch]             # beside the recipe, applied with -p1, in this order
     has-extension: true                    # the wheel must hold compiled code: some projects swallow the compiler's errors

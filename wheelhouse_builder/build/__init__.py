@@ -243,8 +243,9 @@ class _Shop:
             facts = read_sdist(path, sdist.filename)
             if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
-            libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in recipe.libraries)
             ready = self.toolchains.ready(recipe, target)
+            wanted = recipe.libraries if not ready.system_libraries or not recipe.system_packages else ()
+            libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in wanted)
         except EnvironmentFailure:
             raise
         except WheelhouseError as error:
@@ -300,7 +301,7 @@ def _provenance(inputs: Inputs, outcome: Outcome) -> Provenance:
             Material(filename=wheel.filename, url=shown(wheel.url), sha256=wheel.sha256)
             for wheel in sorted(inputs.requirements, key=lambda wheel: wheel.filename)
         ),
-        libraries=tuple(Material(filename=each.filename, url=each.url, sha256=each.sha256) for each in recipe.libraries),
+        libraries=tuple(Material(filename=each.filename, url=each.url, sha256=each.sha256) for each, _ in inputs.libraries),
         packages=inputs.ready.packages,
         raw_sha256=repaired.source_sha256,
         repaired_by=repaired.tool,
