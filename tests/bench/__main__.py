@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import catalogue, fetch, pack, verify
+from tests.bench import catalogue, fetch, install, pack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "fetch": fetch.bench,
+    "install": install.bench,
     "pack": pack.one_target,
     "pack-4": pack.four_targets,
     "pack-7": pack.seven_targets,
@@ -20,7 +21,7 @@ BENCHES: dict[str, Callable[[], str]] = {
     "catalogue": catalogue.some,
     "catalogue-25": catalogue.all_of_them,
 }
-USUAL = ("fetch", "pack", "verify")
+USUAL = ("fetch", "install", "pack", "verify")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ MUSL = "cp312-musllinux_1_2_x86_64"
 def locks_of(directory: Path, pins: dict[str, Sequence[str]]) -> list[Lock]:
     """A lock for each target, with projects as ``NAME-VERSION``."""
     return [
-        make_lock(target, [held(make_wheel(directory / target, *name.rsplit("-", 1))) for name in names], [])  # type: ignore[arg-type]
+        make_lock(target, [held(make_wheel(directory / target, *name.rsplit("-", 1))) for name in names], [])
         for target, names in pins.items()
     ]
 
