@@ -79,13 +79,11 @@ def test_a_wheel_carries_the_library_that_was_built_for_it_and_its_test_talks_to
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (["imports: [demo.gone]"], "No module named 'demo.gone'"),
         (["commands: [echo before, 'false', echo after]"], "$ false"),
         (["services: [{name: db, start: 'echo no such table; exit 3', ready: 'false'}]", "commands: ['true']"], "no such table"),
-        (["services: [{name: db, prepare: ['echo cannot; exit 4'], start: sleep 9, ready: 'true'}]", "commands: ['true']"], "cannot"),
         (["services: [{name: db, packages: {debian: [no-such-db]}, start: sleep 9, ready: 'true'}]", "commands: ['true']"], "no-such-db"),
     ],
-    ids=["import", "command", "service that ends", "service that cannot be prepared", "service that is not there"],
+    ids=["command", "service that ends", "service that is not there"],
 )
 def test_a_test_that_fails_says_what_it_said_and_where_it_stands(yard: Yard, lines: list[str], told: str) -> None:
     make_c_sdist(yard.sdists, "demo")
