@@ -17,7 +17,7 @@ NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 def test_the_commands_stand_in_the_order_of_the_work() -> None:
     assert (
         " ".join(NAMES)
-        == "init targets probe recipe keygen lock bundle manifest sign split join inspect verify unpack install list rollback gc inventory request verifier"
+        == "init targets probe recipe repair keygen lock bundle manifest sign split join inspect verify unpack install list rollback gc inventory request verifier"
     )
 
 
