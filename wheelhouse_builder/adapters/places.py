@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from wheelhouse_builder.adapters.emulation import registration
 from wheelhouse_builder.adapters.interpreters import Interpreter, interpreters
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure
@@ -81,15 +82,24 @@ class ThisHost:
 class Root:
     """A directory that holds a whole system, as debootstrap makes it; it serves the one target that it was given for.
 
-    ``folder`` is seen there as /mnt: mounted in a namespace of its own, so that nothing of it stays.
+    ``folder`` is seen there as /mnt: mounted in a namespace of its own, so that nothing of it stays. A system for another machine is
+    emulated by qemu.
     """
 
-    _ENTER = 'mount --bind "$1" "$2/mnt" && root=$2 && shift 2 && exec chroot "$root" /bin/sh -c \'cd /mnt && exec "$@"\' sh "$@"'
+    # Where the kernel is too old for a binfmt_misc of the namespace's own, before 6.7, the host's may know the emulator.
+    _ENTER = """
+if [ -n "$1" ]; then
+    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null && printf %s "$1" > /proc/sys/fs/binfmt_misc/register
+fi
+mount --bind "$2" "$3/mnt" && root=$3 && shift 3 && exec unshare --root="$root" --wd=/mnt "$@"
+"""
 
     def __init__(self, runner: Runner, *, target: str, root: Path) -> None:
         self._runner = runner
         self.target = target
         self.root = root
+        self._emulation = ""
+        """What the kernel must be told of programs for another machine."""
 
     def find(self, target: Target) -> Running | None:
         """See :class:`Place`. Raises EnvironmentFailure when the root holds another Python, or none."""
@@ -97,6 +107,7 @@ class Root:
             return None
         require_offline(self._runner)
         python = self._python(target)
+        self._emulation = registration((self.root / python.lstrip("/")).resolve()) or ""
         there = self._probed(python)
         if not serves(there, target):
             raise EnvironmentFailure(
@@ -107,7 +118,8 @@ class Root:
 
     def run(self, folder: Path, command: Sequence[str]) -> Finished:
         """See :class:`Place`."""
-        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", str(folder.absolute()), str(self.root.absolute())]
+        where = (str(folder.absolute()), str(self.root.absolute()))
+        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", self._emulation, *where]
         return self._runner.run([*enter, *command], env=_environment(Path("/mnt")))
 
     def _python(self, target: Target) -> str:
