@@ -5,7 +5,6 @@ receipts, and counts for nothing there: of installed files nobody can make a whe
 """
 
 import hashlib
-import json
 import os
 import re
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -17,6 +16,7 @@ from .payload import PIECE
 from .places import current_release, existing_prefix, releases
 from .probe import probe
 from .receipt import Receipt, read_receipt
+from .report import as_file
 from .staging import disk_failures
 
 INVENTORY, REQUEST, VERSION = "inventory", "request", 1
@@ -68,13 +68,8 @@ def write_inventory(document: Dict[str, Any], path: str) -> Dict[str, Any]:
     """Write the document to the file at ``path``; returns what is to be told of that."""
     with disk_failures(path):
         with open(path, "w", encoding="ascii") as file:
-            file.write(as_text(document))
+            file.write(as_file(document))
     return dict(document, written=path)
-
-
-def as_text(document: Dict[str, Any]) -> str:
-    """The document as the file that travels."""
-    return json.dumps({key: value for key, value in document.items() if key != "command"}, indent=1, sort_keys=True) + "\n"
 
 
 # What is installed

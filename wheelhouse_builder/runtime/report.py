@@ -1,12 +1,12 @@
 """What the commands tell: a report is a JSON document, the same in each release of this format; :func:`render` says it in words."""
 
+import json
 import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from .built import ManifestBuilt
 from .bundle import Bundle, VerifiedBundle
 from .install import Installed
-from .inventory import INVENTORY, REQUEST, as_text
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import CATALOGUE, Manifest, ManifestDistribution
 from .places import CURRENT, Place
@@ -362,9 +362,14 @@ def _size(size: int) -> str:
     return "%.1f %s" % (amount, units[0])
 
 
+def as_file(report: Report) -> str:
+    """A report that is a document for others, as the file that travels."""
+    return json.dumps({key: value for key, value in report.items() if key != "command"}, indent=1, sort_keys=True) + "\n"
+
+
 def _say_inventory(report: Report) -> List[str]:
     if "written" not in report:
-        return as_text(report).splitlines()
+        return as_file(report).splitlines()
     files = sum(bool(each["bundles"] or each["wheel"]) for each in report["distributions"])
     told = "%d environments, %d bundles, %d distributions of which %d are here as files"
     return [
@@ -380,6 +385,6 @@ _SAY: Dict[str, Callable[[Report], List[str]]] = {
     "list": _say_list,
     "rollback": _say_rollback,
     "gc": _say_gc,
-    INVENTORY: _say_inventory,
-    REQUEST: _say_inventory,
+    "inventory": _say_inventory,
+    "request": _say_inventory,
 }

@@ -14,9 +14,9 @@ from tests.support.wheels import make_wheel
 from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.pack.holdings import read_holdings
-from wheelhouse_builder.runtime.inventory import as_text, run_inventory, write_inventory
+from wheelhouse_builder.runtime.inventory import run_inventory, write_inventory
 from wheelhouse_builder.runtime.receipt import FILENAME
-from wheelhouse_builder.runtime.report import render
+from wheelhouse_builder.runtime.report import as_file, render
 
 SHA = "0" * 64
 
@@ -68,7 +68,7 @@ def test_what_is_installed_kept_and_lies_in_directories_is_told_apart(kept: Path
 
 def test_a_delta_counts_one_bundle_and_the_wheels_beside_it(kept: Path, environment: Path) -> None:
     found = run_inventory(venv=str(environment), paths=[str(kept)])
-    holdings = read_holdings(as_text(found).encode(), "web01.json")
+    holdings = read_holdings(as_file(found).encode(), "web01.json")
     assert holdings is not None
     assert (holdings.name, "sha256:" + holdings.digest) == ("acme-web", found["bundles"][0]["digest"])
     assert {filename.partition("-")[0] for filename, _ in holdings.held} == {"demo", "pip", "other_thing"}
@@ -76,12 +76,12 @@ def test_a_delta_counts_one_bundle_and_the_wheels_beside_it(kept: Path, environm
 
 def test_what_is_only_installed_is_no_base(environment: Path) -> None:
     with pytest.raises(UsageError, match="holds nothing as files"):
-        read_holdings(as_text(run_inventory(venv=str(environment))).encode(), "web01.json")
+        read_holdings(as_file(run_inventory(venv=str(environment))).encode(), "web01.json")
 
 
 def test_directories_alone_are_a_base_that_is_called_after_what_they_hold(kept: Path) -> None:
     (kept / "acme.whb").unlink()
-    holdings = read_holdings(as_text(run_inventory(paths=[str(kept)])).encode(), "web01.json")
+    holdings = read_holdings(as_file(run_inventory(paths=[str(kept)])).encode(), "web01.json")
     assert holdings is not None
     assert (holdings.name, len(holdings.held)) == ("wheels", 1)
     assert holdings.digest.startswith(holdings.version)
