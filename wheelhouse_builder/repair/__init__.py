@@ -25,7 +25,7 @@ from wheelhouse_builder.repair.contents import Contents, newest
 from wheelhouse_builder.repair.linux import repair_linux
 from wheelhouse_builder.repair.locked import audit_locked
 from wheelhouse_builder.repair.macos import repair_macos
-from wheelhouse_builder.repair.sbom import FILE, add_member, sbom, sboms
+from wheelhouse_builder.repair.sbom import FILE, add_member, count_libraries, sbom, sboms
 from wheelhouse_builder.repair.tools import Ran
 from wheelhouse_builder.repair.values import Grafted, Options, Problem, Repaired, Symbol
 from wheelhouse_builder.repair.windows import repair_windows
@@ -54,7 +54,7 @@ def repair(wheel: Path, target: Target, *, options: Options, output: Path, runne
         ran = _run(source, before, target, options, scratch, runner)
         after = Contents.of(ran.wheel or source)
         grafted = tuple(_grafted(before, after))
-        made = _with_sbom(ran.wheel or source, grafted, scratch)
+        made = _with_sbom(source, ran.wheel or source, grafted, scratch)
         _refuse(made, target, options)
         return _repaired(wheel, _place(made, output), after, grafted, ran.tool)
 
@@ -82,9 +82,10 @@ def _grafted(before: Contents, after: Contents) -> Iterator[Grafted]:
         yield Grafted(member=member, library=_MANGLED.sub("", PurePosixPath(member).name), sha256=after.digest(member))
 
 
-def _with_sbom(wheel: Path, grafted: tuple[Grafted, ...], scratch: Path) -> Path:
-    """``wheel``, with a list of what was grafted if the repair tool wrote none (PEP 770)."""
-    if not grafted or sboms(wheel):
+def _with_sbom(source: Path, wheel: Path, grafted: tuple[Grafted, ...], scratch: Path) -> Path:
+    """``wheel``, made of ``source``, with a list of what was grafted unless the repair tool wrote one that knows all of it (PEP 770)."""
+    written = set(sboms(wheel)) - set(sboms(source))
+    if sum(count_libraries(wheel, member) for member in written) >= len(grafted):
         return wheel
     project, release, *_ = parse_wheel_filename(wheel.name)
     listed = scratch / "listed" / wheel.name

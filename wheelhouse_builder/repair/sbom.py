@@ -1,7 +1,7 @@
 """What was grafted into a wheel, listed in it: a software bill of materials in ``.dist-info/sboms`` (PEP 770), as CycloneDX.
 
-auditwheel writes one when the host's package manager knows the libraries, and it is kept; where the repair tool wrote none, this one
-is added.
+auditwheel writes one of those libraries that the host's package manager knows, and it is kept. Where it knows some or none, ours is added,
+which has all: dpkg, for one, does not know the libraries that Debian moved from /lib to /usr/lib.
 """
 
 from __future__ import annotations
@@ -65,6 +65,12 @@ def _like(info: zipfile.ZipInfo, path: str) -> zipfile.ZipInfo:
     copy = zipfile.ZipInfo(path, info.date_time)
     copy.external_attr, copy.create_system = info.external_attr, info.create_system
     return copy
+
+
+def count_libraries(wheel: Path, member: str) -> int:
+    """How many libraries a CycloneDX document in ``wheel`` lists, the wheel itself left out."""
+    with zipfile.ZipFile(wheel) as archive:
+        return len(json.loads(archive.read(member)).get("components", ())) - 1
 
 
 def sboms(wheel: Path) -> tuple[str, ...]:

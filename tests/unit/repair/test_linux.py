@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.tags import platform_tags
 
 from tests.support.native import ANSWER, EXTENSION, asking, gcc, linux_extension, newer_system, second_library, wheel_of
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.adapters.process import Finished, Processes
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.repair import Options, audit, repair
+from wheelhouse_builder.repair import Options, Repaired, audit, repair
 
 TARGET = Target.parse(f"cp312-manylinux_2_28_{os.uname().machine}")
 TAG = f"cp32-abi3-linux_{os.uname().machine}"
@@ -163,3 +164,42 @@ def test_a_library_that_lies_where_nothing_looks_for_it_is_found(built: Built, t
     hidden = {"demo/hidden/libsecond.so.1": (built.libraries / "libsecond.so.1").read_bytes()}
     found = audit(wheel_of(tmp_path, extension, tag=tag, files=hidden), TARGET)
     assert "libsecond.so.1, which lies in the wheel where nothing looks for it" in str(found[0])
+
+
+def test_the_sbom_that_auditwheel_writes_is_kept(tmp_path: Path) -> None:
+    repaired = _with_own_library("libpcre2-8.so.0", tmp_path)
+    assert repaired.sboms == ("demo-1.0.dist-info/sboms/auditwheel.cdx.json",)
+    with zipfile.ZipFile(repaired.path) as archive:
+        assert b'"name": "libpcre2-8-0"' in archive.read(repaired.sboms[0])
+    assert repaired.symbols[0].version.startswith("GLIBC_")
+
+
+def test_ours_is_added_where_auditwheel_knows_a_part(built: Built, tmp_path: Path) -> None:
+    repaired = _with_own_library("libpcre2-8.so.0", tmp_path, f"-L{built.libraries}", "-lsecond", options=built.options)
+    assert [Path(member).name for member in repaired.sboms] == ["auditwheel.cdx.json", "wheelhouse.cdx.json"]
+    with zipfile.ZipFile(repaired.path) as archive:
+        assert {part["name"] for part in json.loads(archive.read(repaired.sboms[1]))["components"]} > {"libsecond.so.1"}
+
+
+def _with_own_library(name: str, folder: Path, *arguments: str, options: Options | None = None) -> Repaired:
+    """A wheel, repaired for this host, whose extension needs a library of this host's that dpkg knows."""
+    library = next(Path("/usr/lib").glob(f"{os.uname().machine}-linux-*/{name}"))
+    extension = gcc(
+        folder / "_demo.so", EXTENSION.replace("int second_answer(void);", ANSWER), "-Wl,--no-as-needed", str(library), *arguments
+    )
+    here = next(tag for tag in platform_tags() if tag.startswith("manylinux"))
+    wheel = wheel_of(folder, extension.read_bytes(), tag=TAG)
+    return repair(wheel, Target.parse(f"cp312-{here}"), options=options or Options(), output=folder / "out", runner=Processes())
+
+
+def test_a_wheel_for_musl_is_repaired_though_this_host_has_none(tmp_path: Path) -> None:
+    # zig and musl-gcc link with libc.so, Alpine with libc.musl-x86_64.so.1: musl's loader takes either for itself
+    musl = gcc(tmp_path / "libc.so", "int nothing;\n", "-nostdlib", "-Wl,-soname,libc.so")
+    libraries = tmp_path / "lib"
+    gcc(libraries / "libsecond.so.1", ANSWER, "-nostdlib", str(musl), "-Wl,-soname,libsecond.so.1")
+    (libraries / "libsecond.so").symlink_to("libsecond.so.1")
+    wheel = wheel_of(tmp_path, linux_extension(tmp_path, libraries, "-nostdlib", str(musl)), tag=TAG)
+    target = Target.parse(f"cp312-musllinux_1_2_{os.uname().machine}")
+    repaired = repair(wheel, target, options=Options(library_paths=(libraries,)), output=tmp_path / "out", runner=Processes())
+    assert repaired.tags_after == (f"cp32-abi3-musllinux_1_2_{os.uname().machine}",)
+    assert [each.library for each in repaired.grafted] == ["libsecond.so.1"]
