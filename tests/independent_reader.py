@@ -9,6 +9,7 @@ of a host; the base of a delta must lie in a directory of wheels.
     python3 -m tests.independent_reader BUNDLE ALLOWED_SIGNERS [NEW DIRECTORY [DIRECTORY WITH THE BASE'S WHEELS]]
 """
 
+import base64
 import hashlib
 import io
 import itertools
@@ -203,6 +204,7 @@ def rebuild(skeleton: bytes, pool: IO[bytes], wheel: IO[bytes], limit: int) -> N
     methods, ((last,), at) = skeleton[at : at + n], varints(skeleton, at + n, 1)
     require(at + sum(numbers[:n]) + last == len(skeleton), "a skeleton's literals have another length")
     directory, entries, pool_size, end = skeleton[len(skeleton) - last :], b"", pool.seek(0, io.SEEK_END), 0
+    digests: dict[bytes, bytes] = {}
     for literal, move, length, method in zip(numbers[:n], numbers[n : 2 * n], numbers[2 * n :], methods, strict=True):
         start = end + (move >> 1 ^ -(move & 1))
         end = start + length
@@ -210,7 +212,10 @@ def rebuild(skeleton: bytes, pool: IO[bytes], wheel: IO[bytes], limit: int) -> N
         header, offset, at = skeleton[at : at + literal], wheel.tell(), at + literal
         pool.seek(start)
         wheel.seek(offset + literal)
-        facts = (method == 1, write_data(pool, wheel, method, length, limit), wheel.tell() - offset - literal, length, offset)
+        require(method < 0x80 or (flags and length <= 64 * MIB), "a RECORD is too long, or its members have no names")
+        crc, digest = write_data(pool, wheel, method, length, limit, digests)
+        facts = (method == 1, crc, wheel.tell() - offset - literal, length, offset)
+        digests |= {header[30 : 30 + header[26] + 256 * header[27]]: digest} if flags and method != 1 and literal >= 30 else {}
         header, rest = filled(LOCAL, header, *facts) if flags else (header, b"")
         entry, directory = filled(CENTRAL, directory, *facts) if flags else (b"", directory)
         require(not rest, "a literal is more than a local header")
@@ -248,18 +253,31 @@ def unfiltered(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield undo.decompress(b"\0")
 
 
-def write_data(pool: IO[bytes], wheel: IO[bytes], method: int, length: int, limit: int) -> int:
-    """A member's data, by its method; tells the CRC-32 of the pool's bytes."""
-    filtered, method = method & 0x40, method & ~0x40
-    require(method == 0 or (method == 1 and not filtered) or (method >> 4 in (1, 2) and 1 <= method & 15 <= 9), "a method is not known")
+def completed(text: bytes, digests: dict[bytes, bytes]) -> bytes:
+    """A RECORD with the digests of the members before it."""
+    lines = text.split(b"\n")
+    for number, line in enumerate(lines):
+        name, cut, rest = line.rpartition(b",sha256=" + b"=" * 43 + b",")
+        require(not cut or name in digests, "a RECORD lacks a digest that nobody knows")
+        lines[number] = name + b",sha256=" + base64.urlsafe_b64encode(digests[name])[:43] + b"," + rest if cut else line
+    return b"\n".join(lines)
+
+
+def write_data(pool: IO[bytes], wheel: IO[bytes], method: int, length: int, limit: int, digests: dict[bytes, bytes]) -> tuple[int, bytes]:
+    """A member's data, by its method; tells the CRC-32 and the SHA-256 of its content."""
+    flag, method = method & 0xC0, method & 0x3F
+    require(flag != 0xC0 and not (flag and method == 1), "a method's flags do not go together")
+    require(method in (0, 1) or (method >> 4 in (1, 2) and 1 <= method & 15 <= 9), "a method is not known")
     deflate = zlib.compressobj(method & 15, zlib.DEFLATED, -15, 7 + (method >> 4)) if method > 1 else None
-    crc = 0
-    for piece in unfiltered(pieces(pool, length)) if filtered else pieces(pool, length):
+    crc, digest, content = 0, hashlib.sha256(), pieces(pool, length)
+    content = unfiltered(content) if flag == 0x40 else iter([completed(pool.read(length), digests)]) if flag else content
+    for piece in content:
         crc = zlib.crc32(piece, crc)
+        digest.update(piece)
         wheel.write(deflate.compress(piece) if deflate else piece)
         require(wheel.tell() <= limit, "a wheel grows longer than the manifest says")
     wheel.write(deflate.flush() if deflate else b"")
-    return crc
+    return crc, digest.digest()
 
 
 # Section 8: the checks, in order.

@@ -38,7 +38,9 @@ INFO = "demo-1.0.dist-info/"
 CONTENT = b"wheelhouse " * 40
 STREAM = zlib.compress(CONTENT, 9)[2:-4]
 """CONTENT as a raw deflate stream; it ends the pool."""
-POOL = b"".join(hashlib.sha512(bytes([number])).digest() + CONTENT for number in range(64)) + STREAM
+RECORD = b"demo/0.py,sha256=" + b"=" * 43 + b",300\ndemo/5.py,,\n"
+"""A RECORD without a digest; it stands before STREAM."""
+POOL = b"".join(hashlib.sha512(bytes([number])).digest() + CONTENT for number in range(64)) + RECORD + STREAM
 LIMIT = 1 << 20
 """Bytes that an input may become."""
 _SCRATCH = tempfile.TemporaryDirectory(prefix="wheelhouse-fuzz-")

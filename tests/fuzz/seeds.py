@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fuzz.parsers import CONTENT, INFO, POOL, STREAM
+from tests.fuzz.parsers import CONTENT, INFO, POOL, RECORD, STREAM
 from tests.support import frames, malformed_wheels
 from tests.support.bundles import FOREIGN, OURS, Draft, draft, standing
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
@@ -152,11 +152,14 @@ def skeletons() -> Iterator[bytes]:
     """One of each kind: empty, whole file, headers as literals, derived fields cut out."""
     yield encode(Skeleton(derived=False, members=(), literals=(b"",)))
     yield encode(Skeleton(derived=False, members=(Member(0, len(POOL), 0),), literals=(b"", b"")))
-    members = tuple(Member(start, 300, method) for start, method in ((0, 0), (9000, 1), (300, 0x16), (4000, 0x29), (0, 0x11)))
+    members = tuple(Member(start, 300, method) for start, method in ((0, 0), (9000, 1), (300, 0x16), (4000, 0x69), (0, 0x11)))
     literals = tuple(zipped(f"demo/{number}.py") for number in range(len(members)))
     yield encode(Skeleton(derived=False, members=members, literals=(*(local for local, _ in literals), b"end")))
     directory = b"".join(central for _, central in literals) + b"PK\5\6" + bytes(18)
     yield encode(Skeleton(derived=True, members=members, literals=(*(local for local, _ in literals), directory)))
+    members = (members[0], Member(len(POOL) - len(STREAM) - len(RECORD), len(RECORD), 0x96))
+    directory = b"".join(central for _, central in literals[:2]) + b"PK\5\6" + bytes(18)
+    yield encode(Skeleton(derived=True, members=members, literals=(*(local for local, _ in literals[:2]), directory)))
 
 
 def verbatim_skeletons() -> Iterator[bytes]:

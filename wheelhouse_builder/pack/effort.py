@@ -23,8 +23,8 @@ class Effort:
     """Whether zstd also looks for long matches far back; costs a little at the middle levels and gains at the high ones."""
     share_below: int
     """Projects with fewer raw bytes than this share the first frames: smaller, but every target must read these."""
-    filters: bool = False
-    """Whether to try the filter for machine code, which costs a look at all of it."""
+    thorough: bool = False
+    """Whether to try the filter for machine code, and to leave out digests that follow: packing and unpacking take longer then."""
     search: Mapping[str, int] = field(default_factory=dict)
     """Parameters of zstd's other than its level's own."""
 
@@ -45,7 +45,7 @@ class Effort:
 EFFORTS = {
     "fast": Effort(level=3, long_distance=True, share_below=4 << 20),
     "balanced": Effort(level=12, long_distance=False, share_below=4 << 20),
-    "max": Effort(level=22, long_distance=True, share_below=32 << 20, filters=True, search={"chain_log": 26, "hash_log": 24}),
+    "max": Effort(level=22, long_distance=True, share_below=32 << 20, thorough=True, search={"chain_log": 26, "hash_log": 24}),
 }
 """With its own tables, level 22 would take 0.9 GB for each thread; with these it takes half of that."""
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from wheelhouse_builder.errors import BundleRefused, DistributionError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack.crew import Pulse
-from wheelhouse_builder.runtime import skeleton
-from wheelhouse_builder.runtime.skeleton import FILTERED, LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, Skeleton
+from wheelhouse_builder.runtime import records, skeleton
+from wheelhouse_builder.runtime.skeleton import FILTERED, LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, WITHOUT_DIGESTS, Skeleton
 
 PIECE = 256 * 1024
 """Bytes read or inflated at a time."""
@@ -84,6 +84,19 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A RECORD without digests, which lies nowhere but here."""
+
+    path: Path
+    """Of the wheel."""
+    data: bytes
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it at once."""
+        yield self.data
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
     """Bytes of the pool, known by their digest."""
 
@@ -94,7 +107,7 @@ class Content:
     """The member's path in the wheel where it was found."""
     compiled: bool
     """Machine code, by its first bytes."""
-    source: Source
+    source: Source | Text
     x86: bool = False
     """Machine code for x86 processors, by its first bytes."""
     filtered: bool = False
@@ -134,12 +147,13 @@ class Anatomy:
         return Skeleton(derived=self.derived, members=tuple(members), literals=self.literals)
 
 
-def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse) -> Anatomy:
+def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse, *, thorough: bool = False) -> Anatomy:
     """The anatomy of ``wheel``. Rebuilds it in the directory ``scratch`` and compares. Raises DistributionError, OSError.
 
     Tries the cheapest way first: a look at the beginning of each deflate stream, then at all of it, then the file as a whole.
+    ``thorough``: the digests in RECORD that follow from the other members are left out.
     """
-    return next(anatomy for anatomy in _attempts(wheel, pulse) if _rebuilds(anatomy, scratch, pulse))
+    return next(anatomy for anatomy in _attempts(wheel, pulse, thorough=thorough) if _rebuilds(anatomy, scratch, pulse))
 
 
 def content_of(source: Source, path: str, pulse: Pulse) -> Content:
@@ -170,14 +184,15 @@ def whole_content(wheel: Wheel, pulse: Pulse) -> Content:
     return content
 
 
-def _attempts(wheel: Wheel, pulse: Pulse) -> Iterator[Anatomy]:
+def _attempts(wheel: Wheel, pulse: Pulse, *, thorough: bool) -> Iterator[Anatomy]:
     """Ways to take the wheel apart, cheapest first; each is made only when it is asked for."""
     for probed in (PROBED, wheel.size):
         cut = _cut(wheel, probed, pulse)
         if cut is None:
             break
         with contextlib.suppress(BundleRefused):  # its headers are not plain enough for that
-            yield _without_derived(cut)
+            derived = _without_derived(cut)
+            yield _without_digests(derived) if thorough else derived
         yield cut
     whole = Part(content=whole_content(wheel, pulse), method=STORED)  # its digest is right, so this one rebuilds
     yield Anatomy(wheel=wheel, parts=(whole,), literals=(b"", b""), derived=False)
@@ -203,6 +218,28 @@ def _without_derived(cut: Anatomy) -> Anatomy:
     """The same with the derived fields cut out of its literals. Raises BundleRefused where that cannot be."""
     full = cut.skeleton(_own_starts(cut))
     return replace(cut, literals=skeleton.without_derived(full).literals, derived=True)
+
+
+def _without_digests(derived: Anatomy) -> Anatomy:
+    """The same without the digests in RECORD that follow from the members before it."""
+    whole = derived.skeleton(_own_starts(derived))
+    digests: dict[bytes, bytes] = {}
+    for number, part in enumerate(derived.parts):
+        name = skeleton.member_name(whole, number)
+        if part.method == VERBATIM:
+            continue
+        if name.endswith(b".dist-info/RECORD") and part.content.size <= records.LIMIT:
+            parts = (*derived.parts[:number], _cut_record(part, digests, derived.wheel), *derived.parts[number + 1 :])
+            return replace(derived, parts=parts)
+        digests[name] = part.content.digest
+    return derived
+
+
+def _cut_record(part: Part, digests: Mapping[bytes, bytes], wheel: Wheel) -> Part:
+    text = records.cut(b"".join(part.content.source.pieces()), digests.get)
+    source = Text(path=wheel.path, data=text)
+    content = replace(part.content, digest=hashlib.sha256(text).digest(), source=source)
+    return Part(content=content, method=part.method | WITHOUT_DIGESTS)
 
 
 def _ranges(path: Path) -> list[tuple[zipfile.ZipInfo, int]]:

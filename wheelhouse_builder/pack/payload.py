@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,7 +62,7 @@ def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
     held = reuse(base, contents, (content.digest for _, content in parts)) if base else None
     before = held.starts if held else {}
     pool = lay_out([part for part in parts if part[1].digest not in before], share_below=shop.effort.share_below)
-    if shop.effort.filters:
+    if shop.effort.thorough:
         pool = _filtered(pool, shop)
     offset = held.pool_size if held else 0
     starts = {**{digest: offset + start for digest, start in pool.starts.items()}, **before}
@@ -98,8 +99,8 @@ def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tupl
 
 def _take_all_apart(wheels: Sequence[Wheel], shop: Workshop) -> list[Anatomy]:
     with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
-        pulse = shop.crew.pulse(step)
-        return list(shop.crew.each(lambda wheel: take_apart(wheel, shop.scratch, pulse), wheels, weight=lambda wheel: wheel.size))
+        take = partial(take_apart, scratch=shop.scratch, pulse=shop.crew.pulse(step), thorough=shop.effort.thorough)
+        return list(shop.crew.each(take, wheels, weight=lambda wheel: wheel.size))
 
 
 def _filtered(pool: Pool, shop: Workshop) -> Pool:

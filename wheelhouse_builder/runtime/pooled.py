@@ -3,10 +3,11 @@
 Every byte of both hangs on the signature by way of the chunks, so sizes and CRC-32 that the skeleton leaves out need no proof.
 """
 
+import hashlib
 import io
-from typing import Callable, Iterator, List, Sequence, cast
+from typing import Callable, Iterator, List, Optional, Sequence, cast
 
-from .skeleton import VERBATIM, Skeleton, content
+from .skeleton import VERBATIM, Skeleton, content, member_name
 from .skeleton import Member as Part
 from .ziparchive import END, PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems
 
@@ -30,7 +31,9 @@ class PooledArchive(ZipArchive):
         raw = _directory(skeleton.literals[-1], len(skeleton.members))
         offsets = _offsets(skeleton.literals)
         self._raw = {member.name: member._replace(offset=offset) for member, offset in zip(raw, offsets)}
+        self._order = skeleton.members
         self._parts = {member.name: part for member, part in zip(raw, skeleton.members)}
+        self._numbers = {member_name(skeleton, number): number for number in range(len(raw))}
         self.members = [_completed(member, part) for member, part in zip(raw, skeleton.members)]
         self._check_names()
         for member in self.members:
@@ -49,7 +52,17 @@ class PooledArchive(ZipArchive):
         part = self._parts[member.name]
         whole = self._pool(part.start, part.length)
         pieces = (cast("bytes", whole[at : at + PIECE]) for at in range(0, part.length, PIECE))  # who reads them cannot tell the difference
-        return content(part.method, pieces)
+        return content(part.method, pieces, lambda name: self._digest_before(part, name))
+
+    def _digest_before(self, record: Part, name: bytes) -> Optional[bytes]:
+        """The SHA-256 of the member of this name, if it stands before ``record`` and its content is in the pool."""
+        number = self._numbers.get(name, len(self.members))
+        if number >= self._order.index(record) or self._order[number].method == VERBATIM:
+            return None
+        digest = hashlib.sha256()
+        for piece in self.contents(self.members[number]):
+            digest.update(piece)
+        return digest.digest()
 
     def _read_at(self, offset: int, size: int) -> bytes:
         self._headers.seek(offset)

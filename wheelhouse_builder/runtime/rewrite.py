@@ -11,7 +11,7 @@ import zlib
 from typing import BinaryIO, Iterable, Iterator, List
 
 from .errors import BundleRefused
-from .skeleton import VERBATIM, Member, Read, Skeleton, content
+from .skeleton import VERBATIM, WITHOUT_DIGESTS, Digests, Member, Read, Skeleton, content
 
 _UNIX = 3
 _PIECE = 1 << 20
@@ -20,11 +20,12 @@ _PIECE = 1 << 20
 def rewrite(skeleton: Skeleton, read: Read, out: BinaryIO) -> None:
     """Write the wheel of ``skeleton`` to ``out``, a piece at a time. Raises BundleRefused for what cannot be told anew."""
     entries = _entries(skeleton)
+    digests = Digests(any(member.method & WITHOUT_DIGESTS for member in skeleton.members))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for entry, member in zip(entries, skeleton.members):
+        for index, (entry, member) in enumerate(zip(entries, skeleton.members)):
             with archive.open(_info(entry, member), "w") as file:
                 crc = 0
-                for piece in _content(entry, member, read):
+                for piece in digests.heard(skeleton, index, _content(entry, member, read, digests)):
                     crc = zlib.crc32(piece, crc)
                     file.write(piece)
             if crc != entry.CRC and (member.method == VERBATIM or not skeleton.derived):  # elsewhere no CRC-32 travels
@@ -56,11 +57,11 @@ def _info(entry: zipfile.ZipInfo, member: Member) -> zipfile.ZipInfo:
     return info
 
 
-def _content(entry: zipfile.ZipInfo, member: Member, read: Read) -> Iterator[bytes]:
+def _content(entry: zipfile.ZipInfo, member: Member, read: Read, digests: Digests) -> Iterator[bytes]:
     """What the member holds, decompressed."""
     pieces = read(member.start, member.length)
     if member.method != VERBATIM or entry.compress_type == zipfile.ZIP_STORED:
-        return content(member.method, pieces)
+        return content(member.method, pieces, digests.get)
     if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
         raise _refused(entry, "it is neither stored nor deflated")
     return _inflated(entry, pieces)

@@ -9,11 +9,14 @@ The packer encodes, the reader decodes and rebuilds. The digest of the rebuilt w
 what must hold before that: bounded memory, bounded output, no exception but BundleRefused.
 """
 
+import hashlib
 import struct
 import zlib
-from typing import BinaryIO, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from . import records
 from .errors import BundleRefused
+from .records import DigestOf, completed
 from .x86 import restored
 
 MAGIC = b"WHSK\x01"
@@ -31,8 +34,11 @@ LEVELS = range(1, 10)
 """Level 0 is not here: where its stored blocks end depends on how the input arrives, so it is no function of the bytes."""
 FILTERED = 0x40
 """Plus any method but VERBATIM: the same, of what :mod:`x86` makes of the pool bytes."""
+WITHOUT_DIGESTS = 0x80
+"""Plus any method but VERBATIM and without FILTERED: the same, of the RECORD of which :mod:`records` leaves the pool bytes."""
 _PLAIN = frozenset([STORED] + [memory + level for memory in (MEMORY_8, MEMORY_9) for level in LEVELS])
-METHODS = _PLAIN | {VERBATIM} | {FILTERED + method for method in _PLAIN}
+METHODS = _PLAIN | {VERBATIM} | {flag + method for method in _PLAIN for flag in (FILTERED, WITHOUT_DIGESTS)}
+_FLAGS = FILTERED | WITHOUT_DIGESTS
 
 _VARINT_BYTES = 10
 _LARGEST = 2**63 - 1
@@ -80,16 +86,27 @@ class Facts(NamedTuple):
     offset: int
 
 
-def content(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Turn the pool bytes ``chunks`` into what the member holds, as many bytes; by VERBATIM, into its deflate stream."""
+def content(method: int, chunks: Iterable[bytes], digest_of: DigestOf) -> Iterator[bytes]:
+    """Turn the pool bytes ``chunks`` into what the member holds, as many bytes; by VERBATIM, into its deflate stream.
+
+    ``digest_of`` knows the contents of the members before it, but for those that are VERBATIM.
+    """
+    if method & WITHOUT_DIGESTS:
+        return iter([completed(b"".join(chunks), digest_of)])
     return restored(chunks) if method & FILTERED else iter(chunks)
+
+
+def member_name(skeleton: Skeleton, index: int) -> bytes:
+    """The name of a member, as its local header has it; of a skeleton whose derived fields are cut out."""
+    header = skeleton.literals[index]
+    return header[_LOCAL.size : _LOCAL.size + int(_LOCAL.unpack_from(header)[2])]
 
 
 def deflate(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Turn the content ``chunks`` into the member's data. The result does not depend on where the chunks end."""
     if method not in METHODS:
         raise _refused("a skeleton names a method 0x%02x, which this version does not know" % method)
-    if method & ~FILTERED in (STORED, VERBATIM):
+    if method & ~_FLAGS in (STORED, VERBATIM):
         yield from chunks
         return
     compressor = zlib.compressobj(method & 0x0F, zlib.DEFLATED, -15, 9 if method & MEMORY_9 else 8)
@@ -132,6 +149,9 @@ def decode(data: bytes) -> Skeleton:
         raise _refused("a skeleton is not encoded in the one way that the format allows, or bytes follow it")
     if skeleton.derived and without_derived(skeleton) != skeleton:
         raise _refused("a skeleton's derived fields do not stand as zeros")
+    for member in members:
+        if member.method & WITHOUT_DIGESTS and (member.length > records.LIMIT or not skeleton.derived):
+            raise _refused("a skeleton has a RECORD without digests that is too large, or not where its members have names")
     return skeleton
 
 
@@ -154,18 +174,19 @@ def rebuild(skeleton: Skeleton, read: Read, out: BinaryIO, limit: Optional[int] 
     Holds one piece of what ``read`` yields at a time. Raises BundleRefused.
     """
     writer = _Writer(out, limit)
-    facts = [_write_member(skeleton, index, read, writer) for index in range(len(skeleton.members))]
+    hashed = Digests(any(member.method & WITHOUT_DIGESTS for member in skeleton.members))
+    facts = [_write_member(skeleton, index, read, writer, hashed) for index in range(len(skeleton.members))]
     directory = skeleton.literals[-1]
     writer.write(_filled_directory(directory, facts) if skeleton.derived else directory)
 
 
-def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer") -> Facts:
+def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer", digests: "Digests") -> Facts:
     """Write one literal and the data behind it; a derived header is written again when its data is known."""
     member, header = skeleton.members[index], skeleton.literals[index]
     offset = writer.size
     writer.write(header)
     data_offset = writer.size
-    held = _Measured(content(member.method, read(member.start, member.length)))
+    held = _Measured(digests.heard(skeleton, index, content(member.method, read(member.start, member.length), digests.get)))
     for piece in deflate(member.method, held.pieces()):
         writer.write(piece)
     if held.size != member.length:
@@ -174,6 +195,29 @@ def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer")
     if skeleton.derived:
         writer.rewrite(offset, _filled_header(header, facts))
     return facts
+
+
+class Digests:
+    """The SHA-256 of each member that was read, where a RECORD needs them."""
+
+    def __init__(self, needed: bool) -> None:  # noqa: FBT001
+        self._needed = needed
+        self._found: Dict[bytes, bytes] = {}
+
+    def get(self, name: bytes) -> Optional[bytes]:
+        """See :data:`~records.DigestOf`."""
+        return self._found.get(name)
+
+    def heard(self, skeleton: Skeleton, index: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """``pieces``, the content of a member, which is known after the last one."""
+        if not self._needed or skeleton.members[index].method == VERBATIM:
+            yield from pieces
+            return
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+            yield piece
+        self._found[member_name(skeleton, index)] = digest.digest()
 
 
 class _Measured:

@@ -126,6 +126,20 @@ def test_machine_code_is_filtered_where_that_makes_it_smaller(tmp_path: Path, ou
     assert plain < output.stat().st_size - 10_000
 
 
+def test_digests_that_follow_do_not_travel(tmp_path: Path, output: Path) -> None:
+    store = tmp_path / "store"
+    contents = make_contents(
+        store, make_wheel(store, "many", "1.0", files={f"many/{number}.py": b"%d\n" % number for number in range(500)})
+    )
+    packed(contents, output, effort="max")
+    _, entries = read_back(output, tmp_path)
+    assert entries["pool/0000"].count(b",sha256=" + b"=" * 43 + b",") > 500
+    assert wheels_within(output, tmp_path) == {filename: wheel.path.read_bytes() for filename, wheel in contents.wheels.items()}
+    small = output.stat().st_size
+    packed(contents, output, effort="balanced")
+    assert small < output.stat().st_size - 500 * 32
+
+
 def test_what_is_reported_is_what_was_written(contents: Contents, output: Path) -> None:
     done = packed(contents, output)
     assert done.path == output

@@ -24,6 +24,7 @@ from wheelhouse_builder.runtime.skeleton import (
     METHODS,
     STORED,
     VERBATIM,
+    WITHOUT_DIGESTS,
     Member,
     Skeleton,
     decode,
@@ -96,7 +97,7 @@ def test_a_wheel_is_rebuilt_behind_what_the_file_holds_already(wheel: bytes) -> 
     assert out.getvalue() == b"before" + wheel
 
 
-@pytest.mark.parametrize("method", sorted(method for method in METHODS - {STORED, VERBATIM} if not method & FILTERED))
+@pytest.mark.parametrize("method", sorted(method for method in METHODS - {STORED, VERBATIM} if method < FILTERED))
 @pytest.mark.parametrize("piece", [1, 4096, 1 << 20])
 def test_deflate_does_not_depend_on_where_the_pieces_end(method: int, piece: int) -> None:
     data = random.Random(method).choices([b"import ", b"os\n", b"return ", b"\0\1\2", b"self."], k=40_000 if piece > 1 else 2000)
@@ -114,7 +115,8 @@ def test_an_unknown_method_is_refused(method: int) -> None:
         decode(encode(Skeleton(derived=False, members=(Member(0, 1, method),), literals=(b"", b""))))
 
 
-members = st.lists(st.builds(Member, st.integers(0, 2**62), st.integers(0, 2**40), st.sampled_from(sorted(METHODS))), max_size=8).map(tuple)
+methods = st.sampled_from([method for method in sorted(METHODS) if method < WITHOUT_DIGESTS])
+members = st.lists(st.builds(Member, st.integers(0, 2**62), st.integers(0, 2**40), methods), max_size=8).map(tuple)
 
 
 @given(members, st.data())
