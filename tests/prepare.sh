@@ -17,6 +17,17 @@ python3 -c 'import pathlib, sys, sysconfig; sys.exit(not pathlib.Path(sysconfig.
 need gcc "gcc libc6-dev"
 if [ "${1:-}" = slow ]; then
   need wine "wine wine64"
+  need debootstrap "debootstrap debian-archive-keyring"
+  need bwrap bubblewrap
+  need qemu-aarch64-static qemu-user-static
+  need musl-gcc "musl musl-tools make"
+  # What the recipes build with, and what their tests talk to.
+  need busybox busybox-static
+  [ -d /usr/lib/postgresql ] || missing="$missing postgresql"
+  for package in mariadb-server slapd libpq-dev default-libmysqlclient-dev libldap-dev libsasl2-dev libyaml-dev libffi-dev libxml2-dev \
+    libxslt1-dev libev-dev libuv1-dev libc-ares-dev pkg-config; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+  done
 fi
 
 [ -n "$missing" ] || exit 0

@@ -23,7 +23,11 @@ ENTER = """
 set -e
 umask 022
 folder=$1 root=$2
-shift 2
+if [ -n "$3" ]; then
+  # Where the kernel is too old for a binfmt_misc of the namespace's own, before 6.7, the host's may know the emulator.
+  mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null && printf %s "$3" >/proc/sys/fs/binfmt_misc/register
+fi
+shift 3
 if [ -n "$root" ]; then
   mount --rbind "$root" "$root"
   cd "$root"
@@ -39,7 +43,7 @@ fi
 cd /mnt
 exec "$@"
 """
-"""For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, then the command."""
+"""For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, $3: its emulator or nothing, then the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +52,15 @@ class Sandbox:
 
     runner: Runner
     root: Path | None = None
+    emulation: str = ""
+    """What the kernel must be told of programs in ``root`` that are made for another machine."""
 
     def run(self, folder: Path, command: Sequence[str], env: Mapping[str, str] | None = None) -> Finished:
         """Run ``command`` in ``folder``, which it sees as :data:`INSIDE`; its home and its temporary files are there, too."""
         for name in ("home", "tmp"):
             (folder / name).mkdir(exist_ok=True)
         root = str(self.root.absolute()) if self.root else ""
-        enter = [*OFFLINE, "--mount", "sh", "-c", ENTER, "sh", str(folder.absolute()), root]
+        enter = [*OFFLINE, "--mount", "sh", "-c", ENTER, "sh", str(folder.absolute()), root, self.emulation]
         return self.runner.run([*enter, *command], env=_environment() | dict(env or {}))
 
     def require(self) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from wheelhouse_builder.adapters.emulation import registration
 from wheelhouse_builder.adapters.packages import look_for
 from wheelhouse_builder.adapters.places import SYSTEM_PYTHONS, serves
 from wheelhouse_builder.adapters.process import Runner
@@ -68,7 +69,7 @@ while read -r name; do
 done </mnt/services.txt
 cd /mnt
 unshare --mount sh -eu -c 'while read -r path; do mount --bind empty "$path"; done <hidden.txt; exec "$@"' sh \
-  sh enter.sh /mnt "$1" sh -eu test.sh
+  sh enter.sh /mnt "$1" "$2" sh -eu test.sh
 """
 
 
@@ -80,6 +81,8 @@ class Clean:
     """As the place sees it."""
     root: Path | None = None
     """A bare system; None: this host's own."""
+    emulation: str = ""
+    """As :class:`~wheelhouse_builder.adapters.sandbox.Sandbox` has it."""
 
     def __str__(self) -> str:
         return f"{self.python} in {self.root}" if self.root else self.python
@@ -91,10 +94,13 @@ def clean_place(target: Target, root: Path | None, pythons: Pythons) -> Clean | 
         fitting = pythons.first(lambda each: serves(each.target, target))
         return Clean(python=str(fitting.path)) if fitting else None
     version = str(target.markers["python_version"])
+    if not (root / "mnt").is_dir():
+        raise BuildFailed(f"{root} has no folder mnt", hint="give the root of a whole system, as debootstrap makes it")
     for pattern in SYSTEM_PYTHONS:
         path = pattern.format(version, version)
         if (root / path).exists():
-            return Clean(python=f"/{path}", root=root)
+            program = (root / path).resolve()  # of Debian, the name leads to another beside it
+            return Clean(python=f"/{path}", root=root, emulation=registration(program) or "")
     raise BuildFailed(f"{root} holds no Python {version} to test with", hint="give another root, or none")
 
 
@@ -104,7 +110,7 @@ def prove(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Wheel],
     with TemporaryDirectory(prefix="wheelhouse-proof-") as scratch:
         folder = Path(scratch)
         pip = _lay_out(wheel, recipe, lock, wheels, folder, clean)
-        sandbox = Sandbox(runner=runner, root=clean.root)
+        sandbox = Sandbox(runner=runner, root=clean.root, emulation=clean.emulation)
         wanted = f"{wheel.project}=={wheel.version}"
         for failure, command in (
             ("no environment can be made to test it in", [clean.python, "-I", "-m", "venv", "--without-pip", "venv"]),
@@ -114,7 +120,7 @@ def prove(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Wheel],
             if ended.returncode != 0:
                 raise BuildFailed(failure, *last_lines(ended.stdout + ended.stderr), hint="does the lock hold all that it wants?")
         root = str(clean.root.absolute()) if clean.root else ""
-        ended = Sandbox(runner=runner).run(folder, ["sh", "drive.sh", root], env=_service_folders(recipe.test.services))
+        ended = Sandbox(runner=runner).run(folder, ["sh", "drive.sh", root, clean.emulation], env=_service_folders(recipe.test.services))
         said = ended.stdout + ended.stderr
         if ended.returncode != 0:
             raise BuildFailed(f"its test failed with {clean}", *last_lines(said), key="test")

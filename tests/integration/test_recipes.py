@@ -1,0 +1,102 @@
+"""The recipes that come with wheelhouse, each for real: from PyPI to a clean place in which its project works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import wheelhouse
+from tests.support.hosts import debian_root, musl_root
+from wheelhouse_builder.recipe import Cookbook
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+NATIVE = ("psycopg2", "mysqlclient", "python-ldap", "docopt", "pyyaml")
+BOOKWORM, ARM, MUSL, OLD = (
+    "cp311-manylinux_2_36_x86_64",
+    "cp311-manylinux_2_28_aarch64",
+    "cp313-musllinux_1_2_x86_64",
+    "cp311-manylinux_2_17_x86_64",
+)
+
+
+def tried(folder: Path, project: str, *arguments: str | Path) -> dict[str, Any]:
+    """What ``wheelhouse recipe try`` says of the one wheel."""
+    (made,) = json.loads(wheelhouse("recipe", "try", project, "--json", *arguments, cwd=folder).stdout)["built"]
+    return dict(made)
+
+
+def entered(root: Path) -> Path:
+    """``root``, as a place that can be entered."""
+    (root / "mnt").mkdir(exist_ok=True)
+    return root
+
+
+@pytest.mark.parametrize("project", [recipe.project for recipe in Cookbook.of()])
+def test_it_builds_here_and_its_test_passes_without_what_it_was_built_with(project: str, tmp_path: Path) -> None:
+    made = tried(tmp_path, project, "-o", "wheels")
+    assert made["tested"]
+    assert [path.name for path in (tmp_path / "wheels").iterdir()] == [made["filename"]]
+    others = {"greenlet", "docopt"}  # they link nothing but the C library
+    assert bool(made["grafted"]) is (project not in others)
+
+
+def test_what_people_ask_for_most_installs_and_works_in_a_bare_debian_that_holds_none_of_it(tmp_path: Path) -> None:
+    root = entered(debian_root("bookworm"))
+    assert not list(root.glob("usr/lib/*/libpq*")) + list(root.glob("usr/lib/*/libmariadb*")) + list(root.glob("usr/lib/*/libldap*"))
+    (tmp_path / "wheelhouse.yaml").write_text(
+        f"bundle: native\nversion: '1'\nrequirements: {list(NATIVE)}\nno-binary: [pyyaml]\ntargets: [{BOOKWORM}]\nsign: {{key: key}}\n"
+    )
+    wheelhouse("keygen", "--key", "key", cwd=tmp_path)
+    said = json.loads(wheelhouse("bundle", "--json", "--rehearse", "run", "--root", f"{BOOKWORM}={root}", cwd=tmp_path).stdout)
+    assert [each["project"] for each in said["built"]] == sorted(NATIVE)
+    assert all(str(root) in each["tested"] for each in said["built"])
+    assert said["rehearsed"][0]["python"]
+
+
+@pytest.mark.parametrize("project", ["pyyaml", "docopt", "cffi"])
+def test_it_builds_for_another_machine_and_works_there(project: str, tmp_path: Path) -> None:
+    root = entered(debian_root("bookworm", "arm64"))
+    made = tried(tmp_path, project, "--target", ARM, "--root", f"{ARM}={root}")
+    assert str(root) in made["tested"]
+    assert ("aarch64" in made["filename"]) is (project != "docopt")
+
+
+@pytest.mark.parametrize("project", ["pyyaml", "docopt", "cffi"])
+def test_it_builds_for_another_c_library_and_works_there(project: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(musl_root(), root, symlinks=True)
+    (root / "mnt").mkdir()
+    (root / "bin").mkdir(exist_ok=True)
+    for program in ("sh", "mkdir"):
+        shutil.copy("/bin/busybox", root / "bin" / program)
+    made = tried(tmp_path, project, "--target", MUSL, "--root", f"{MUSL}={root}")
+    assert str(root) in made["tested"]
+    assert ("musllinux" in made["filename"]) is (project != "docopt")
+
+
+@pytest.mark.parametrize("project", ["pyyaml", "greenlet"])
+def test_zig_builds_for_hosts_that_are_much_older_than_this_one(project: str, tmp_path: Path) -> None:
+    made = tried(tmp_path, project, "--target", OLD)
+    assert (made["toolchain"], "manylinux_2_17" in made["filename"]) == ("zig", True)
+
+
+def test_a_library_of_this_host_that_is_too_new_is_told_with_its_symbol_and_the_way_out(tmp_path: Path) -> None:
+    ended = wheelhouse("recipe", "try", "psycopg2", "--target", OLD, cwd=tmp_path, expect=5)
+    assert "@GLIBC_2." in ended.stderr
+    assert "zig toolchain" in ended.stderr
+
+
+def test_what_was_grafted_cannot_be_found_by_the_test(tmp_path: Path) -> None:
+    recipe = (Path(__file__).parents[2] / "recipes/psycopg2.yaml").read_text()
+    (library,) = sorted(Path("/usr/lib").glob("*/libpq.so.5"))
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/psycopg2.yaml").write_text(recipe + f"    - test ! -s {library.resolve()}\n")
+    assert tried(tmp_path, "psycopg2", "--recipes", "recipes")["tested"]
+    assert library.stat().st_size
+    assert subprocess.run(["findmnt", library.resolve()], check=False, capture_output=True).stdout == b""
