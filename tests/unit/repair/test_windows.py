@@ -1,4 +1,4 @@
-"""Repair of Windows wheels on Linux: true DLLs by zig, delvewheel, and CPython's own Windows build that imports the result under wine."""
+"""Repair of Windows wheels on Linux: delvewheel, and CPython's own Windows build that imports the result under wine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from tests.support.native import wheel_of, windows_extension
+from tests.support.pe import write_pe
 from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.repair import Options, audit, repair
 
-pytestmark = pytest.mark.slow
 TARGET = Target.parse("cp312-win_amd64")
 TAG = "cp312-cp312-win_amd64"
 # CPython's own embeddable build for Windows, in an sdist
@@ -29,11 +29,14 @@ PYTHON = (
 PYTHON_SHA256 = "4715740bd3d1a2b1efc5c28b2e9b3c68bcde29c610593e73379d14897a3dc87d"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+@pytest.fixture
+def built(tmp_path: Path) -> tuple[Path, Path]:
     """A wheel whose extension needs a second DLL, and that DLL's folder."""
-    folder = tmp_path_factory.mktemp("built")
-    return wheel_of(folder, windows_extension(folder, folder / "lib"), tag=TAG, suffix=".pyd"), folder / "lib"
+    libraries = tmp_path / "lib"
+    libraries.mkdir()
+    write_pe(libraries / "second.dll", ["KERNEL32.dll"])
+    extension = write_pe(tmp_path / "_demo.pyd", ["second.dll", "python3.dll", "KERNEL32.dll"])
+    return wheel_of(tmp_path, extension.read_bytes(), tag=TAG, suffix=".pyd"), libraries
 
 
 def _repaired(built: tuple[Path, Path], output: Path) -> Path:
@@ -66,8 +69,18 @@ def test_a_dll_that_is_nowhere_is_named(built: tuple[Path, Path], tmp_path: Path
     ]
 
 
+def test_a_dll_of_another_python_is_certain_to_fail(tmp_path: Path) -> None:
+    known = ["python312.dll", "vcruntime140.dll", "api-ms-win-crt-runtime-l1-1-0.dll", "WS2_32.dll"]
+    extension = write_pe(tmp_path / "_demo.pyd", [*known, "python311.dll"]).read_bytes()
+    (found,) = audit(wheel_of(tmp_path, extension, tag=TAG, suffix=".pyd"), TARGET)
+    assert found.certain
+    assert str(found) == "demo/_demo.pyd: needs python311.dll, the library of another Python"
+
+
+@pytest.mark.slow
 @pytest.mark.network
-def test_the_repaired_wheel_works_on_windows(built: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_repaired_wheel_works_on_windows(tmp_path: Path) -> None:
+    built = wheel_of(tmp_path, windows_extension(tmp_path, tmp_path / "lib"), tag=TAG, suffix=".pyd"), tmp_path / "lib"
     python = _python_for_windows(tmp_path / "python")
     with zipfile.ZipFile(_repaired(built, tmp_path / "out")) as archive:
         archive.extractall(python / "site")
