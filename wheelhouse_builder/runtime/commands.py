@@ -20,8 +20,9 @@ from .memory import read_memory, remembering
 from .places import Place, release_place, shared_place, venv_place
 from .policy import read_trust
 from .progress import Progress
-from .report import Report, inspected, tell_foreseen, tell_installed, tell_rewritten, verified
+from .report import Report, inspected, tell_rewritten, verified
 from .staging import staging
+from .told import tell_foreseen, tell_installed
 from .unpack import extract, unpack
 
 SELF_VOUCHING = (

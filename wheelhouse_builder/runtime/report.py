@@ -6,10 +6,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
 from .built import ManifestBuilt
 from .bundle import Bundle, VerifiedBundle
-from .install import Installed
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import CATALOGUE, Manifest, ManifestDistribution
-from .places import CURRENT, Place
 from .source import Source
 
 Report = Dict[str, Any]
@@ -78,31 +76,6 @@ def tell_rewritten(report: Report, rewritten: Sequence[str]) -> None:
     for check in report["checks"] if rewritten else ():
         if check["passed"] == CHECKS[7]:
             check["passed"] += ", but for those whose content alone is identical"
-
-
-def tell_installed(report: Report, installed: Installed, place: Place) -> None:
-    """Say what is there now, and what was done for it."""
-    receipt = installed.receipt
-    report["changed"] = installed.changed
-    report["environment"] = place.final
-    report["prefix"] = place.prefix
-    report["python"] = place.executable
-    report["target"] = receipt["target"]
-    report["engine"] = receipt["engine"]
-    report["distributions"] = len(receipt["distributions"])
-    report["pip"] = installed.pip
-    report["replaced"] = installed.replaced
-    report["repaired"] = list(installed.repaired)
-    report["removed"] = list(installed.removed)
-    report["seconds"] = {what: round(seconds, 3) for what, seconds in (installed.seconds or {}).items()}
-    tell_rewritten(report, installed.rewritten)
-
-
-def tell_foreseen(report: Report, steps: Sequence[str], place: Place) -> None:
-    """Say what would be done."""
-    report["dry_run"] = True
-    report["environment"] = place.final
-    report["steps"] = list(steps)
 
 
 def render(report: Report) -> str:
@@ -248,7 +221,7 @@ def _say_install(report: Report) -> List[str]:
     facts = [
         ("target", report["target"]),
         ("environment", report["environment"]),
-        ("in use as", os.path.join(report["prefix"], CURRENT) if report["prefix"] else None),
+        ("in use as", report["current"]),
         ("instead of", report["replaced"]),
         ("taken away", ", ".join(report["removed"])),
         ("took", ", ".join("%s %.1f s" % each for each in report["seconds"].items())),

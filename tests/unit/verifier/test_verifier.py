@@ -136,3 +136,10 @@ def test_a_mistake_in_the_command_line_is_no_success(place: Path) -> None:
     for arguments in ([], ["verify"], ["unpack", "x"], ["verify", "x", "--tru", "y"]):
         done = subprocess.run([cpythons()[OLDEST_AND_NEWEST[0]], place / verifier.FILE_NAME, *arguments], capture_output=True, check=False)
         assert done.returncode == 2
+
+
+def test_nothing_in_it_installs_or_starts_programs() -> None:
+    """A reviewer reads what verifying needs, and no more."""
+    _, *modules = verifier.source().split("\n# ---- module: ")
+    assert not {module.partition(" ")[0] for module in modules} & {"install", "unpack", "places", "environment", "child", "probe"}
+    assert not [module.partition(" ")[0] for module in modules if "import subprocess" in module]
