@@ -98,6 +98,15 @@ def test_a_module_for_a_project_that_nobody_requires_is_told_and_no_failure(whee
     assert str(wanting) == "inline: inline wants plotter, which nothing that is locked requires"
 
 
+def test_a_compiled_module_that_does_not_load_is_a_failure(wheels: Set) -> None:
+    wheels.add("app", files={"app.py": "import broken", "broken.abi3.so": b"\x7fELF, and no more"})
+    problems = wheels.problems()
+    assert [problem.partition(" cannot be imported: ImportError: ")[0] for problem in problems] == [
+        f"{THIS}: app: app",
+        f"{THIS}: app: broken",
+    ]
+
+
 def test_what_pip_refuses_is_told_in_its_words(wheels: Set) -> None:
     wheels.add("app", requires=["dep"])
     (problem,) = wheels.problems()

@@ -40,6 +40,10 @@ class Running:
         """Run it in ``folder``, which is all that it may write to; arguments are relative to that."""
         return self.place.run(folder, [self.python, *arguments])
 
+    def environment(self, folder: Path) -> tuple[Finished, Running]:
+        """Make a fresh environment in ``folder``, without pip: how that ended, and the Python within."""
+        return self.place.environment(folder, self.python)
+
 
 class Place(Protocol):
     """Somewhere programs run without a network."""
@@ -52,8 +56,21 @@ class Place(Protocol):
         """Run ``command`` in ``folder``."""
         ...
 
+    def environment(self, folder: Path, python: str) -> tuple[Finished, Running]:
+        """See :meth:`Running.environment`."""
+        ...
 
-class ThisHost:
+
+class _Posix:
+    """Where a Python makes environments by itself."""
+
+    def environment(self: Place, folder: Path, python: str) -> tuple[Finished, Running]:
+        """See :class:`Place`."""
+        ended = self.run(folder, [python, "-I", "-m", "venv", "--without-pip", "venv"])
+        return ended, Running(place=self, python="venv/bin/python")
+
+
+class ThisHost(_Posix):
     """This interpreter, and the CPythons on PATH and under pyenv."""
 
     def __init__(self, runner: Runner) -> None:
@@ -79,7 +96,7 @@ class ThisHost:
         return self._runner.run([*OFFLINE, *command], env=_environment(folder), cwd=folder)
 
 
-class Root:
+class Root(_Posix):
     """A directory that holds a whole system, as debootstrap makes it; it serves the one target that it was given for.
 
     ``folder`` is seen there as /mnt: mounted in a namespace of its own, so that nothing of it stays. A system for another machine is

@@ -14,6 +14,7 @@ from wheelhouse_builder.adapters.keys import load_signers
 from wheelhouse_builder.adapters.places import Place, Root, ThisHost
 from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.adapters.wine import Wine, is_for_windows
 from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
 from wheelhouse_builder.cli.made import made_document, made_told
@@ -75,7 +76,11 @@ def command(
     ] = "paper",
     root: Annotated[
         list[str] | None,
-        typer.Option(metavar="TARGET=DIR", help="With --rehearse run: a system's root directory to run this target in. May be repeated."),
+        typer.Option(
+            metavar="TARGET=DIR",
+            help="With --rehearse run: a system's root directory to run this target in, for whatever machine, or a folder with Windows'"
+            " embeddable Python, for wine. May be repeated.",
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Of a catalogue: fail if anything that it asks for cannot be had.")] = False,
     untested: Annotated[bool, typer.Option("--untested", help="Do not run the tests of recipes, where wheels are built.")] = False,
@@ -131,7 +136,7 @@ def _places(how: str, roots: Iterable[str], spec: Spec) -> tuple[Place, ...]:
     return (*(_root(text, spec, runner) for text in roots), ThisHost(runner))
 
 
-def _root(text: str, spec: Spec, runner: Runner) -> Root:
+def _root(text: str, spec: Spec, runner: Runner) -> Place:
     name, _, folder = text.partition("=")
     path = Path(folder).expanduser()
     if not folder or not path.is_dir():
@@ -140,7 +145,7 @@ def _root(text: str, spec: Spec, runner: Runner) -> Root:
     target = name if name in known else Target.parse(name).name
     if target not in known:
         raise UsageError(f"--root {text}: {target} is no target of the spec", hint=f"it has {', '.join(sorted(known))}")
-    return Root(runner, target=target, root=path)
+    return Wine(runner, target=target, folder=path) if is_for_windows(path) else Root(runner, target=target, root=path)
 
 
 def _writable(path: Path) -> Path:

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from packaging.utils import NormalizedName
 
 from wheelhouse_builder.adapters.places import Place, Running
+from wheelhouse_builder.adapters.process import Finished
 from wheelhouse_builder.errors import RehearsalError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
@@ -48,7 +49,7 @@ for module in modules:
     try:
         importlib.import_module(module)
         said = "ok"
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         said = {"wants": error.name, "error": str(error)}
     except BaseException as error:
         said = "%s: %s" % (type(error).__name__, error)
@@ -109,19 +110,21 @@ def rehearse_by_running(
 def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules: Mapping[str, NormalizedName]) -> Iterator[str | Wanting]:
     with TemporaryDirectory(prefix="wheelhouse-rehearsal-") as scratch:
         folder = Path(scratch)
-        pip = _lay_out(lock, wheels, folder)
-        for what, command in (
-            ("no environment can be made", ["-I", "-m", "venv", "--without-pip", "venv"]),
-            ("pip could not install the wheels", ["-I", "-c", _RUN_PIP, f"wheels/{pip}", *_INSTALL]),
-            ("the wheels do not fit together", ["-I", "-c", _RUN_PIP, f"wheels/{pip}", "check", "--disable-pip-version-check"]),
-        ):
-            program = running if command[2] == "venv" else Running(place=running.place, python="venv/bin/python")
-            ended = program.run(folder, *command)
-            overridden = [(each.project, each.requires) for each in lock.overridden]
-            if ended.returncode != 0 and not (command[-2:-1] == ["check"] and only_overridden(ended.stdout, overridden)):
+        pip = f"wheels/{_lay_out(lock, wheels, folder)}"
+        made, python = running.environment(folder)
+        expected = [(each.project, each.requires) for each in lock.overridden]
+        for what, ended in _installing(made, python, folder, pip):
+            if ended.returncode != 0 and not only_overridden(ended.stdout, expected):
                 yield "\n  ".join((f"{what} with {running.python}:", *_last_lines(ended.stdout + ended.stderr)))
                 return
-        yield from _import_problems(Running(place=running.place, python="venv/bin/python"), folder, modules)
+        yield from _import_problems(python, folder, modules)
+
+
+def _installing(made: Finished, python: Running, folder: Path, pip: str) -> Iterator[tuple[str, Finished]]:
+    """Each step of an installation, and how it ended; the next one is made when somebody asks for it."""
+    yield "no environment can be made", made
+    yield "pip could not install the wheels", python.run(folder, "-I", "-c", _RUN_PIP, pip, *_INSTALL)
+    yield "the wheels do not fit together", python.run(folder, "-I", "-c", _RUN_PIP, pip, "check", "--disable-pip-version-check")
 
 
 def _lay_out(lock: Lock, wheels: Mapping[str, Wheel], folder: Path) -> str:
