@@ -57,7 +57,7 @@ def host(python: str, platform: str) -> Host:
 def target(name: str, **changed: Any) -> ManifestTarget:
     python, platform = name.split("-")
     environment: dict[str, str | None] = {**markers(python, floor_of(platform)), "platform_release": None, "python_full_version": "3.12.9"}
-    made = ManifestTarget(name, interpreter_of(python), abi_of(python), (platform,), environment, "pip-26.3-py3-none-any.whl", None)
+    made = ManifestTarget(name, interpreter_of(python), abi_of(python), (platform,), environment, "pip-26.3-py3-none-any.whl", None, ())
     return made._replace(**changed)
 
 
