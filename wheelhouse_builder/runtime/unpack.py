@@ -43,6 +43,11 @@ from .zstd import Decoder
 _MOST_WINDOWS = 4
 """Frames that are decompressed at once: each takes up to 128 MiB, and four of them are as fast as most disks."""
 
+_FOREIGN_BASE = (
+    "Nothing was written. A delta takes wheels of its base byte for byte. Name with --base a directory that holds these wheels as the "
+    "index published them, or run this under a Python with stock zlib."
+)
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -128,6 +133,10 @@ def distributions_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> 
     return tuple(each for each in manifest.distributions if names & set(each.targets) or each.filename in pips)
 
 
+class _ForeignZlib(EnvironmentFailure):
+    """A wheel that must be exact cannot be, for this Python's zlib makes other bytes."""
+
+
 class _Stopped(Exception):
     """Another thread, or the user, ended the run."""
 
@@ -208,7 +217,10 @@ class _Extraction:
         scratch = os.path.join(self._scratch, "of-base")
         os.mkdir(scratch)
         wheels = [each for each in held.manifest.distributions if each.filename in names]
-        _extracted(_Extraction(held, os.path.join(scratch, "tree"), scratch, wheels, {}, self._progress, bases, exact=True))
+        try:
+            _extracted(_Extraction(held, os.path.join(scratch, "tree"), scratch, wheels, {}, self._progress, bases, exact=True))
+        except _ForeignZlib as failure:
+            raise EnvironmentFailure(*failure.problems, hint=_FOREIGN_BASE) from failure
         for each in wheels:
             os.rename(os.path.join(scratch, "tree", "wheels", each.filename), os.path.join(folder, each.filename))
 
@@ -422,7 +434,7 @@ def _refusal(problems: Sequence[str]) -> WheelhouseError:
 
 
 def _foreign_zlib(distribution: ManifestDistribution) -> WheelhouseError:
-    return EnvironmentFailure(
+    return _ForeignZlib(
         "%s cannot be rebuilt here: the zlib of this Python is not stock zlib (zlib-ng or another replacement), "
         "so it compresses to other bytes than the signed ones." % distribution.filename,
         hint="Nothing was written. Do without --exact: the wheels then have the signed content in another container. Or run this under a "

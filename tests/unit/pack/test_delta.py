@@ -6,7 +6,8 @@ import hashlib
 import json
 import random
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from tests.support.bundles import FOREIGN, OURS, write_trust
 from tests.support.contents import held, make_lock
 from tests.support.wheels import make_wheel
-from wheelhouse_builder.errors import BundleRefused, SignatureRefused, UsageError
+from wheelhouse_builder.errors import BundleRefused, EnvironmentFailure, SignatureRefused, UsageError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack import Contents, Packed, pack, read_base
 from wheelhouse_builder.pack.volumes import split
@@ -23,6 +24,7 @@ from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime.bases import Bases
 from wheelhouse_builder.runtime.bundle import open_bundle, verify
 from wheelhouse_builder.runtime.commands import run_inspect, run_verify
+from wheelhouse_builder.runtime.fingerprint import zlib_is_stock
 from wheelhouse_builder.runtime.policy import read_trust
 from wheelhouse_builder.runtime.report import render
 from wheelhouse_builder.runtime.unpack import unpack
@@ -297,3 +299,41 @@ def test_inspect_shows_what_is_new(months: Months) -> None:
     lines = render(report).splitlines()
     assert [line.split("-")[0].strip() for line in lines if line.endswith("  new")] == ["core", "packed"]
     assert json.dumps(report)
+
+
+# A zlib that makes other bytes
+
+
+@pytest.fixture
+def foreign_zlib(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Call it, and another level stands in for another zlib: both give a true deflate stream of other bytes."""
+    whole = zlib.compressobj
+
+    def begin() -> None:
+        monkeypatch.setattr("wheelhouse_builder.runtime.skeleton.zlib.compressobj", lambda *_: whole(9, zlib.DEFLATED, -15, 1))
+        zlib_is_stock.cache_clear()
+
+    yield begin
+    monkeypatch.undo()
+    zlib_is_stock.cache_clear()
+
+
+def test_where_the_base_cannot_be_rebuilt_the_way_out_is_named(months: Months, foreign_zlib: Callable[[], None]) -> None:
+    base = months.whole(9)
+    delta = months.delta(10, base)
+    foreign_zlib()
+    with pytest.raises(EnvironmentFailure, match=r"core-1\.9.* cannot be rebuilt here") as caught:
+        months.unpacked(delta, base)
+    assert "directory" in caught.value.hint
+    assert "--exact" not in caught.value.hint
+    assert not (months.directory / "unpacked").exists()
+
+
+def test_from_a_directory_with_the_base_s_wheels_the_content_comes_out_there_too(months: Months, foreign_zlib: Callable[[], None]) -> None:
+    delta = months.delta(10, months.whole(9))
+    foreign_zlib()
+    found = {path.name: path for path in (months.unpacked(delta, months.directory / "store") / "wheels").iterdir()}
+    for filename, wheel in months.contents(10).wheels.items():
+        with zipfile.ZipFile(found[filename]) as ours, zipfile.ZipFile(wheel.path) as theirs:
+            assert {name: ours.read(name) for name in ours.namelist()} == {name: theirs.read(name) for name in theirs.namelist()}
+    assert found["core-1.10-py3-none-any.whl"].read_bytes() != months.contents(10).wheels["core-1.10-py3-none-any.whl"].path.read_bytes()
