@@ -162,7 +162,17 @@ def make_bundle(
         if notary:
             wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
         roots = {place.target: place.root for place in places if isinstance(place, Root)}
-        built = build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
+        built = build(
+            locks,
+            wheels,
+            cookbook,
+            store=store,
+            client=client,
+            reporter=reporter,
+            tested=tested,
+            roots=roots,
+            build_roots=spec.build_roots,
+        )
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
         audit_locked(locks, wheels, reporter=reporter)
@@ -195,11 +205,14 @@ def try_recipe(
     with IndexClient() as client:
         locks = resolve(wanted, targets, pages=client, cache=store.root, cookbook=cookbook, reporter=reporter)
         wheels = fetch(chain.from_iterable(lock.files for lock in locks), store, client=client, reporter=reporter)
-        return build(locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots)
+        return build(
+            locks, wheels, cookbook, store=store, client=client, reporter=reporter, tested=tested, roots=roots, build_roots=build_roots
+        )
 
 
 def _locks_beside(spec: Spec) -> dict[str, Lock]:
     """The locks that lie beside ``spec``, by target."""
+    build_roots: tuple[Path, ...] = (),
     paths = ((target, spec.folder / lock_filename(target, keep=spec.keep)) for target in spec.targets)
     return {target.name: read_lock(path, target) for target, path in paths if path.exists()}
 

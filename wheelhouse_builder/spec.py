@@ -33,6 +33,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     smoke: [acme --version]                # optional: commands of the environment that must succeed inside before it is used
     recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
     no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
+    build-roots: [/srv/roots/bullseye]     # optional: older systems to build in, for targets that are older than this host
     attestations: offered                  # optional: off, offered (what the index has must hold) or required; or by project,
       # {"*": offered, numpy: required, rfc8785: github.com/trailofbits/rfc8785.py}: required, and by that publisher; "*": all others
 
@@ -94,6 +95,7 @@ KEYS = (
     "excused",
     "recipes",
     "no-binary",
+    "build-roots",
     "attestations",
     "files",
     "smoke",
@@ -193,6 +195,8 @@ class Spec:
     """Folders of recipes, in order."""
     no_binary: frozenset[NormalizedName] = frozenset()
     """Projects that are built though they have wheels."""
+    build_roots: tuple[Path, ...] = ()
+    """Older systems to build in, in order."""
     attestations: Attestations = field(default_factory=Attestations)
 
     @property
@@ -243,6 +247,7 @@ def read_spec(path: Path) -> Spec:
         attestations=written.get("attestations") or Attestations(),
     )
 
+        build_roots=written.get("build-roots", ()),
 
 def _required(top: yaml.Node) -> Mapping[str, str]:
     """The keys that must be there: a lock stands in place of requirements."""
@@ -629,10 +634,18 @@ def _excused(page: Page, node: yaml.Node) -> dict[NormalizedName, str]:
 
 def _recipes(page: Page, node: yaml.Node) -> tuple[Path, ...]:
     folders = []
-    for item, where, text in page.strings(node, "recipes"):
+    for item, where, text in page.strings(node, key):
         folders.append(page.resolve(text))
         if not folders[-1].is_dir():
             page.problem(item, f"{where}: there is no folder {folders[-1]}")
+    return _folders(page, node, "recipes")
+
+
+def _build_roots(page: Page, node: yaml.Node) -> tuple[Path, ...]:
+    return _folders(page, node, "build-roots")
+
+
+def _folders(page: Page, node: yaml.Node, key: str) -> tuple[Path, ...]:
     return tuple(folders)
 
 
@@ -739,6 +752,7 @@ def _sorted_out(
     pyprojects: list[Pyproject] = []
     for one in written:
         match one:
+    "build-roots": _build_roots,
             case Path():
                 files.append(one)
             case Requirement():

@@ -89,12 +89,14 @@ def build(
     reporter: Reporter,
     tested: bool = True,
     roots: Mapping[str, Path] | None = None,
+    build_roots: tuple[Path, ...] = (),
     runner: Runner | None = None,
 ) -> Built:
     """Build what ``locks`` hold as sdists; ``wheels``, by file name, hold their build requirements.
 
-    Wheels are ``tested``, in the bare system that ``roots`` have for a target, or on this host. Raises NoWheelError with every build and
-    every test that failed: why, the last lines that it said, the recipe's line; EnvironmentFailure where nothing can be built.
+    ``build_roots`` hold older systems to build in. Wheels are ``tested``, in the bare system that ``roots`` have for a target, or on this
+    host. Raises NoWheelError with every build and every test that failed: why, the last lines that it said, the recipe's line;
+    EnvironmentFailure where nothing can be built.
     """
     wanted: dict[str, list[tuple[LockedSdist, Target]]] = {}
     for lock in locks:
@@ -112,7 +114,7 @@ def build(
         client=client,
         runner=runner,
         pythons=pythons,
-        toolchains=Toolchains(runner, pythons, store.root),
+        toolchains=Toolchains(runner, pythons, store.root, build_roots),
         roots=roots or {},
     )
     total = sum(map(len, wanted.values()))
@@ -244,7 +246,7 @@ class _Shop:
             if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
             ready = self.toolchains.ready(recipe, target)
-            wanted = recipe.libraries if not ready.system_libraries or not recipe.system_packages else ()
+            wanted = () if ready.packages else recipe.libraries
             libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in wanted)
         except EnvironmentFailure:
             raise

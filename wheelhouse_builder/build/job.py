@@ -34,6 +34,8 @@ from wheelhouse_builder.sdist import SdistFacts, promise_of, unpack_sdist
 
 REVISION = 1
 """Counts up when builds of the same inputs would become other wheels."""
+UV = INSIDE / "tools/uv"
+"""Where uv is for a build that does not see this host's system."""
 LAST_LINES = 12
 """How much of a log is shown when a build fails."""
 TELLING = re.compile(r"\b(?:fatal )?error: |undefined reference|cannot find -l")
@@ -129,6 +131,9 @@ class Job:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content, encoding="utf-8")
             file.chmod(0o755)
+        if inputs.ready.sandbox.root:
+            (self._folder / UV.parent.name).mkdir(exist_ok=True)
+            place(Path(uv.find_uv_bin()), self._folder / UV.parent.name / UV.name)
         for path, folder in inputs.ready.folders.items():
             shutil.copytree(folder, self._folder / path)
 
@@ -150,8 +155,8 @@ class Job:
         lines = (f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in self._inputs.requirements)
         (self._folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
         python = self._inputs.ready.python
-        self._step("no environment can be made", [*_uv("venv"), "--quiet", "--no-project", "--python", python, str(ENV)])
-        install = [*_uv("pip", "install"), "--quiet", "--no-index", "--find-links", "requirements", "--require-hashes", "--no-deps"]
+        self._step("no environment can be made", [*self._uv("venv"), "--quiet", "--no-project", "--python", python, str(ENV)])
+        install = [*self._uv("pip", "install"), "--quiet", "--no-index", "--find-links", "requirements", "--require-hashes", "--no-deps"]
         self._step(
             "its build requirements could not be installed",
             [*install, "--link-mode", "copy", "--python", f"{ENV}/bin/python", "-r", "requirements.txt"],
@@ -164,7 +169,7 @@ class Job:
     def _build_wheel(self) -> Path:
         settings = [part for key, value in self._inputs.recipe.config_settings.items() for part in ("--config-setting", f"{key}={value}")]
         flags = ["--wheel", "--no-sources", "--no-build-isolation", "--no-create-gitignore", "--python", f"{ENV}/bin/python"]
-        build = [*_uv("build"), *flags, *settings, "--out-dir", "out", "src"]
+        build = [*self._uv("build"), *flags, *settings, "--out-dir", "out", "src"]
         self._step("it does not build", build, key="project", environment=self._inputs.ready.compiling)
         wheels = sorted((self._folder / "out").glob("*.whl"))
         if len(wheels) != 1:
@@ -201,6 +206,11 @@ class Job:
         except WheelhouseError as error:
             raise BuildFailed(*error.problems, hint=error.hint, key="toolchain") from error
 
+    def _uv(self, *command: str) -> tuple[str, ...]:
+        """uv, without a network, configuration or anything that it remembers."""
+        program = str(UV) if self._inputs.ready.sandbox.root else uv.find_uv_bin()
+        return (program, *command, "--no-config", "--offline", "--no-cache", "--color", "never", "--no-progress", "--no-python-downloads")
+
     def _step(self, failure: str, command: Sequence[str], *, key: str = "", environment: Mapping[str, str] | None = None) -> None:
         """Run one program in the sandbox. Raises BuildFailed when it fails."""
         ended = self._inputs.ready.sandbox.run(self._folder, command, env={**self._environment(), **(environment or {})})
@@ -221,21 +231,6 @@ class Job:
             **inputs.ready.environment,
             **inputs.recipe.environment,
         }
-
-
-def _uv(*command: str) -> tuple[str, ...]:
-    """uv, without a network, configuration or anything that it remembers."""
-    return (
-        uv.find_uv_bin(),
-        *command,
-        "--no-config",
-        "--offline",
-        "--no-cache",
-        "--color",
-        "never",
-        "--no-progress",
-        "--no-python-downloads",
-    )
 
 
 def last_lines(text: str) -> Iterator[str]:

@@ -51,6 +51,10 @@ def command(
             metavar="TARGET=DIR", help="With try: a bare system's root directory to test this target's wheel in. May be repeated."
         ),
     ] = None,
+    build_root: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="With try: an older system's root directory to build in. May be repeated."),
+    ] = None,
     untested: Annotated[bool, typer.Option("--untested", help="With try: do not run the recipe's test.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="With try: where to put the wheels, too.")] = None,
     as_json: AsJson = False,
@@ -71,7 +75,16 @@ def command(
         _show([each for each in cookbook if each.project == canonicalize_name(wanted.name)], console)
         return
     targets = tuple(Target.parse(text) for text in target or ["this"])
-    built = try_recipe(wanted, targets, cookbook, store=Store(), reporter=console, tested=not untested, roots=_roots(root or (), targets))
+    built = try_recipe(
+        wanted,
+        targets,
+        cookbook,
+        store=Store(),
+        reporter=console,
+        tested=not untested,
+        roots=_roots(root or (), targets),
+        build_roots=tuple(build_root or ()),
+    )
     if output:
         output.mkdir(parents=True, exist_ok=True)
         for each in built.made:

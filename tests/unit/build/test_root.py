@@ -1,0 +1,71 @@
+"""Older systems to build in: which of them can, and why others cannot."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.roots import make_root
+from tests.support.sources import write_recipe
+from wheelhouse_builder.adapters.process import Processes
+from wheelhouse_builder.build.root import InRoot
+from wheelhouse_builder.build.toolchain import Ready, Unready
+from wheelhouse_builder.build.toolchains import candidates
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import NATIVE, ROOT, ZIG, Recipe, read_recipe
+
+THIS = Target.parse("this")
+OLDER = Target.parse(f"{THIS.interpreter}-manylinux_2_17_{THIS.markers['platform_machine']}")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This host's Python, C library and, as far as it is asked, compiler."""
+    root = make_root(tmp_path_factory.mktemp("roots") / "root", Path(sys.executable))
+    (root / "proc").mkdir()
+    (root / "usr/bin").mkdir()
+    shutil.copy("/bin/true", root / "usr/bin/gcc")
+    return root
+
+
+def recipe(tmp_path: Path, *lines: str) -> Recipe:
+    return read_recipe(write_recipe(tmp_path, "demo", *lines))
+
+
+def test_a_root_builds_for_what_is_not_older_than_its_c_library(root: Path, tmp_path: Path) -> None:
+    answer = InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), THIS)
+    assert isinstance(answer, Ready)
+    assert (answer.toolchain, answer.sandbox.root, answer.system_libraries) == ("root", root, False)
+    assert [tool.split()[0] for tool in answer.tools] == ["cpython", "gcc", "glibc"]
+    refused = InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), OLDER)
+    assert isinstance(refused, Unready)
+    assert f"{root} has glibc 2." in refused.problem
+
+
+def test_what_a_root_lacks_is_told_with_how_to_get_it(root: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    answer = InRoot(runner=Processes(), roots=(bare,)).ready(recipe(tmp_path), THIS)
+    assert isinstance(answer, Unready)
+    assert f"{bare} lacks python" in answer.problem
+    assert "apt install gcc" in answer.hint
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/os-release").write_text("ID=debian\n")
+    answer = InRoot(runner=Processes(), roots=(bare, root)).ready(recipe(tmp_path, "system-packages: {debian: [libpq-dev]}"), THIS)
+    assert isinstance(answer, Unready)
+    assert f"not installed in {root}: libpq-dev" in answer.problem
+    none = InRoot(runner=Processes(), roots=()).ready(recipe(tmp_path), THIS)
+    assert isinstance(none, Unready)
+    assert "build-roots" in none.hint
+
+
+def test_a_root_is_for_libraries_of_a_system_that_no_recipe_builds(tmp_path: Path) -> None:
+    libraries = f"libraries: [{{name: x, url: 'https://example.org/x-1.tar.gz', sha256: {'a' * 64}, commands: [make]}}]"
+    system = "system-packages: {debian: [libpq-dev]}"
+    assert list(candidates(recipe(tmp_path, system), OLDER, rooted=True)) == [ROOT]
+    assert list(candidates(recipe(tmp_path, system), OLDER)) == [NATIVE]
+    assert next(candidates(recipe(tmp_path, system, libraries), OLDER, rooted=True)) == ZIG
+    assert list(candidates(recipe(tmp_path, system), THIS, rooted=True)) == [NATIVE]
