@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.support.index import LocalIndex
 from tests.support.pip import bundled_pip
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
-from tests.support.workplace import Workplace, publish_acme, workplace
+from tests.support.workplace import Workplace, publish_acme, this_target, workplace
 from wheelhouse_builder.pack import Contents, pack, read_base
 from wheelhouse_builder.pack.volumes import split
 from wheelhouse_builder.reporter import Silent
@@ -88,3 +89,23 @@ def test_the_command_makes_reads_and_explains_deltas(place: Workplace) -> None:
     place.run("unpack", "delta.whb", "all", "--target", "all", "--base", "first.whb", *trust)
     assert (place.folder / "all/wheels/on_unix-2.0-py3-none-any.whl").is_file()
     place.run("verify", "delta.whb", "--deep", "--base", "all", *trust)
+
+
+def test_what_a_host_asks_for_is_the_next_target_and_base(place: Workplace) -> None:
+    """One file travels out: what the host is, and what it keeps."""
+    place.write_spec(targets=[this_target()], name="monthly")
+    (place.folder / "kept").mkdir()
+    place.run("bundle", "-o", "kept/october.whb")
+    asked = offline(sys.executable, "kept/october.whb", "request", "kept", "-o", "web01.json", cwd=place.folder)
+    assert "1 bundles" in asked.stdout, asked.stderr
+    make_wheel(place.index.directory, "on-unix", "3.0")
+    place.write_spec(targets=["web01.json"], name="monthly")
+    made = place.run("bundle", "-o", "november.whb", "--base", "web01.json", "--json").document["bundle"]
+    listed = place.run("inspect", "november.whb", "--json").document["distributions"]
+    assert {each["project"] for each in listed if not each["from_base"]} == {"on-unix"}
+    assert made["base"]["name"] == "monthly"
+    done = offline(
+        sys.executable, "november.whb", "unpack", "n", "--trust", "key.allowed_signers", "--base", "kept/october.whb", cwd=place.folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert (place.folder / "n/wheels/on_unix-3.0-py3-none-any.whl").is_file()
