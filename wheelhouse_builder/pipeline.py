@@ -199,6 +199,7 @@ def try_recipe(
     reporter: Reporter,
     tested: bool = True,
     roots: Mapping[str, Path] | None = None,
+    build_roots: tuple[Path, ...] = (),
 ) -> Built:
     """Build one project for ``targets`` as a bundle would. Raises what the stages raise."""
     wanted = replace(Requirements.from_texts(str(requirement)), no_binary=frozenset({canonicalize_name(requirement.name)}))
@@ -212,7 +213,6 @@ def try_recipe(
 
 def _locks_beside(spec: Spec) -> dict[str, Lock]:
     """The locks that lie beside ``spec``, by target."""
-    build_roots: tuple[Path, ...] = (),
     paths = ((target, spec.folder / lock_filename(target, keep=spec.keep)) for target in spec.targets)
     return {target.name: read_lock(path, target) for target, path in paths if path.exists()}
 

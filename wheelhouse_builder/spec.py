@@ -32,8 +32,8 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       - {path: systemd/acme.service, from: deploy/acme.service}     # mode: "0640", if it is not to be "0644"
     smoke: [acme --version]                # optional: commands of the environment that must succeed inside before it is used
     recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
-    no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
     build-roots: [/srv/roots/bullseye]     # optional: older systems to build in, for targets that are older than this host
+    no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
     attestations: offered                  # optional: off, offered (what the index has must hold) or required; or by project,
       # {"*": offered, numpy: required, rfc8785: github.com/trailofbits/rfc8785.py}: required, and by that publisher; "*": all others
 
@@ -94,8 +94,8 @@ KEYS = (
     *POLICY_KEYS,
     "excused",
     "recipes",
-    "no-binary",
     "build-roots",
+    "no-binary",
     "attestations",
     "files",
     "smoke",
@@ -106,6 +106,12 @@ REQUIRED_KEYS = {
     "requirements": "requirements: [requirements.in]",
     "targets": "targets: [cp312-manylinux_2_28_x86_64]",
 }
+NO_CATALOGUE = {
+    "overrides": "pip chooses from a catalogue by itself, and would not know them",
+    "recipes": "a catalogue holds what was published as wheels, and nothing that is built",
+    "no-binary": "a catalogue holds what was published as wheels, and nothing that is built",
+}
+"""Keys that have no meaning in a catalogue, and why."""
 BESIDE_NO_LOCK = ("requirements", "constraints", "overrides", "kind", "keep", "no-binary")
 TARGET_KEYS = ("target", "add", "exclude")
 PYPROJECT_KEYS = ("pyproject", "extras", "groups")
@@ -193,10 +199,10 @@ class Spec:
     extras: Extras = field(default_factory=Extras)
     recipes: tuple[Path, ...] = ()
     """Folders of recipes, in order."""
-    no_binary: frozenset[NormalizedName] = frozenset()
-    """Projects that are built though they have wheels."""
     build_roots: tuple[Path, ...] = ()
     """Older systems to build in, in order."""
+    no_binary: frozenset[NormalizedName] = frozenset()
+    """Projects that are built though they have wheels."""
     attestations: Attestations = field(default_factory=Attestations)
 
     @property
@@ -243,11 +249,11 @@ def read_spec(path: Path) -> Spec:
         excused=written.get("excused", {}),
         extras=Extras(files=tuple(written.get("files", ())), smoke=tuple(written.get("smoke", ()))),
         recipes=written.get("recipes", ()),
+        build_roots=written.get("build-roots", ()),
         no_binary=written.get("no-binary", frozenset()),
         attestations=written.get("attestations") or Attestations(),
     )
 
-        build_roots=written.get("build-roots", ()),
 
 def _required(top: yaml.Node) -> Mapping[str, str]:
     """The keys that must be there: a lock stands in place of requirements."""
@@ -261,8 +267,9 @@ def _refuse_contradictions(page: Page, top: Mapping[str, yaml.Node], written: Ma
         page.problem(top["sequence"], "sequence: counts within a channel: add 'channel: stable'")
     if "keep" in top and written.get("kind") != CATALOGUE:
         page.problem(top["keep"], "keep: counts the releases in a catalogue: add 'kind: catalogue'")
-    if "overrides" in top and written.get("kind") == CATALOGUE:
-        page.problem(top["overrides"], "overrides: pip chooses from a catalogue by itself, and would not know them: leave them out")
+    if written.get("kind") == CATALOGUE:
+        for key in (key for key in NO_CATALOGUE if key in top):
+            page.problem(top[key], f"{key}: {NO_CATALOGUE[key]}: leave it out, or take an application")
     if "index" in top and "indexes" in top:
         page.problem(top["indexes"], "indexes: stands beside index: keep one of them")
     if "locked" in top:
@@ -633,11 +640,6 @@ def _excused(page: Page, node: yaml.Node) -> dict[NormalizedName, str]:
 
 
 def _recipes(page: Page, node: yaml.Node) -> tuple[Path, ...]:
-    folders = []
-    for item, where, text in page.strings(node, key):
-        folders.append(page.resolve(text))
-        if not folders[-1].is_dir():
-            page.problem(item, f"{where}: there is no folder {folders[-1]}")
     return _folders(page, node, "recipes")
 
 
@@ -646,6 +648,11 @@ def _build_roots(page: Page, node: yaml.Node) -> tuple[Path, ...]:
 
 
 def _folders(page: Page, node: yaml.Node, key: str) -> tuple[Path, ...]:
+    folders = []
+    for item, where, text in page.strings(node, key):
+        folders.append(page.resolve(text))
+        if not folders[-1].is_dir():
+            page.problem(item, f"{where}: there is no folder {folders[-1]}")
     return tuple(folders)
 
 
@@ -739,6 +746,7 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "files": _files,
     "smoke": _smoke,
     "recipes": _recipes,
+    "build-roots": _build_roots,
     "no-binary": _no_binary,
     "attestations": _attestations,
 }
@@ -752,7 +760,6 @@ def _sorted_out(
     pyprojects: list[Pyproject] = []
     for one in written:
         match one:
-    "build-roots": _build_roots,
             case Path():
                 files.append(one)
             case Requirement():
