@@ -1,7 +1,7 @@
 """``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
-``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets, and
-the catalogues, only then.
+``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets,
+``pack-science``, and the catalogues, only then.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import catalogue, fetch, install, pack, verify
+from tests.bench import catalogue, fetch, install, pack, unpack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "fetch": fetch.bench,
@@ -17,11 +17,14 @@ BENCHES: dict[str, Callable[[], str]] = {
     "pack": pack.one_target,
     "pack-4": pack.four_targets,
     "pack-7": pack.seven_targets,
+    "pack-science": pack.science,
+    "unpack": unpack.web,
+    "unpack-science": unpack.science,
     "verify": verify.bench,
     "catalogue": catalogue.some,
     "catalogue-25": catalogue.all_of_them,
 }
-USUAL = ("fetch", "install", "pack", "verify")
+USUAL = ("fetch", "install", "pack", "unpack", "verify")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +15,12 @@ from tests.support.cli import environment, wheelhouse
 from wheelhouse_builder.adapters.index import IndexClient
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.fetch import fetch
+from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import EFFORTS
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import lock_filename, read_lock
 
-WEB = DATA / "web.in"
 LINUX = tuple(f"cp3{minor}-manylinux_2_28_x86_64" for minor in (12, 10, 11, 13))
 OTHERS = ("cp312-win_amd64", "cp312-macosx_14_0_arm64", "cp312-manylinux_2_28_aarch64")
 
@@ -37,35 +37,41 @@ class Way:
 
 def one_target() -> str:
     """web.in for one target."""
-    return bench(LINUX[:1])
+    return bench("web.in", LINUX[:1])
 
 
 def four_targets() -> str:
     """web.in for four CPythons."""
-    return bench(LINUX)
+    return bench("web.in", LINUX)
 
 
 def seven_targets() -> str:
     """web.in for four CPythons on Linux, and one on Windows, macOS and another processor."""
-    return bench(LINUX + OTHERS)
+    return bench("web.in", LINUX + OTHERS)
 
 
-def bench(targets: Sequence[str]) -> str:
+def science() -> str:
+    """science.in for three CPythons, with the usual effort only."""
+    return bench("science.in", LINUX[:1] + LINUX[2:], peers=False, efforts=("balanced",))
+
+
+def bench(requirements: str, targets: Sequence[str], *, peers: bool = True, efforts: Iterable[str] = EFFORTS) -> str:
     """The table for ``targets``: each way packs once and unpacks the first target (or all wheels) once."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        total = _fetched(folder, targets)
-        rows = [_row(way, folder, total) for way in _ways(folder, targets[0])]
+        total = sum(wheel.size for wheel in fetched(folder, requirements, targets).values())
+        ways = [*(_peers(folder) if peers else ()), *(ours(folder, effort, targets[0]) for effort in efforts)]
+        rows = [_row(way, folder, total) for way in ways]
     wheels = f"{'the wheels':28}{total / 1e6:9.1f}{1:9.3f}"
     return "\n".join(
         [f"{'':28}{'MB':>9}{'÷ wheels':>9}{'pack s':>9}{'CPU s':>9}{'peak MB':>9}{'unpack s':>9}{'CPU s':>9}{'peak MB':>9}", wheels, *rows]
     )
 
 
-def _fetched(folder: Path, targets: Sequence[str]) -> int:
-    """Lock and fetch into ``folder``; links to the wheels in ``wheels``. Returns the bytes of all wheels, without what installs them."""
-    shutil.copy(WEB, folder)
-    spec = ["bundle: bench", 'version: "1"', "requirements: [web.in]", f"targets: [{', '.join(targets)}]", "sign: {key: key}"]
+def fetched(folder: Path, requirements: str, targets: Sequence[str]) -> dict[str, Wheel]:
+    """Lock and fetch into ``folder``; links to the wheels in ``wheels``. Returns all wheels by file name, without what installs them."""
+    shutil.copy(DATA / requirements, folder)
+    spec = ["bundle: bench", 'version: "1"', f"requirements: [{requirements}]", f"targets: [{', '.join(targets)}]", "sign: {key: key}"]
     (folder / "wheelhouse.yaml").write_text("\n".join([*spec, ""]))
     wheelhouse("keygen", "--key", "key", cwd=folder)
     wheelhouse("lock", cwd=folder)
@@ -77,15 +83,14 @@ def _fetched(folder: Path, targets: Sequence[str]) -> int:
     (folder / "wheels").mkdir()
     for filename, wheel in wheels.items():
         (folder / "wheels" / filename).symlink_to(wheel.path)
-    return sum(wheel.size for wheel in wheels.values())
+    return wheels
 
 
-def _ways(folder: Path, target: str) -> list[Way]:
+def _peers(folder: Path) -> list[Way]:
     tar = f"tar -C {folder} --sort=name -ch wheels"
     return [
         _piped(folder, "tar | zstd -19 --long=27", f"{tar} | zstd -19 --long=27 -T0 -q", "zstd -d --long=27 -q"),
         _piped(folder, "tar | xz -9", f"{tar} | xz -9", "xz -d"),
-        *(_ours(folder, effort, target) for effort in EFFORTS),
     ]
 
 
@@ -96,7 +101,8 @@ def _piped(folder: Path, name: str, pack: str, unpack: str) -> Way:
     )
 
 
-def _ours(folder: Path, effort: str, target: str) -> Way:
+def ours(folder: Path, effort: str, target: str) -> Way:
+    """Our way: the command line packs, and the bundle unpacks ``target`` itself."""
     out = folder / f"{effort}.whb"
     pack = (
         sys.executable,
