@@ -31,6 +31,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     files:                                 # optional: put into the environment inside, below its directory files
       - {path: systemd/acme.service, from: deploy/acme.service}     # mode: "0640", if it is not to be "0644"
     smoke: [acme --version]                # optional: commands of the environment that must succeed inside before it is used
+    bytecode: true                         # optional: carry what is compiled, so that no host inside has to
     recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
     build-roots: [/srv/roots/bullseye]     # optional: older systems to build in, for targets that are older than this host
     no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
@@ -99,6 +100,7 @@ KEYS = (
     "attestations",
     "files",
     "smoke",
+    "bytecode",
 )
 REQUIRED_KEYS = {
     "bundle": "bundle: acme-web",
@@ -204,6 +206,8 @@ class Spec:
     no_binary: frozenset[NormalizedName] = frozenset()
     """Projects that are built though they have wheels."""
     attestations: Attestations = field(default_factory=Attestations)
+    bytecode: bool = False
+    """Whether the bundle carries bytecode for those targets whose Python this host has."""
 
     @property
     def folder(self) -> Path:
@@ -252,6 +256,7 @@ def read_spec(path: Path) -> Spec:
         build_roots=written.get("build-roots", ()),
         no_binary=written.get("no-binary", frozenset()),
         attestations=written.get("attestations") or Attestations(),
+        bytecode=bool(written.get("bytecode")),
     )
 
 
@@ -723,6 +728,13 @@ def _smoke(page: Page, node: yaml.Node) -> list[tuple[str, ...]]:
     return found
 
 
+def _bytecode(page: Page, node: yaml.Node) -> bool:
+    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:bool":
+        return node.value.lower() in ("true", "yes", "on")
+    page.problem(node, "bytecode: must be true or false")
+    return False
+
+
 _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "bundle": _bundle,
     "version": _version,
@@ -745,6 +757,7 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
     "excused": _excused,
     "files": _files,
     "smoke": _smoke,
+    "bytecode": _bytecode,
     "recipes": _recipes,
     "build-roots": _build_roots,
     "no-binary": _no_binary,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -44,6 +45,7 @@ SETS = {
     "rich-click": ("click", "tqdm", "rich", "colorlog"),
     "importlib": ("importlib-metadata", "importlib-resources", "backports.tarfile; python_version >= '3.8' and python_version < '3.12'"),
     "twine": ("twine", "build"),
+    "splits": ("pyinstaller", "sounddevice"),
 }
 """Requirements whose closure hangs on platform, machine or Python."""
 
@@ -56,6 +58,9 @@ ELSEWHERE = {
     "cp311-musllinux_1_2_x86_64": "x86_64-unknown-linux-musl",
 }
 """Targets that cannot be run here, and uv's names for them."""
+
+FREE_THREADED = ("cp313t-manylinux_2_28_x86_64", "cp314t-manylinux_2_28_x86_64", "cp314t-win_amd64", "cp314t-macosx_14_0_arm64")
+"""Targets that uv has no name for; there pip is told their tags."""
 
 HAS_REPORT = [version for version in cpythons() if int(version.partition(".")[2]) >= 7]
 """Pythons whose newest pip can tell what it would install; the one for 3.6 cannot."""
@@ -134,3 +139,17 @@ def test_the_versions_are_those_of_uv_where_no_pip_can_be_asked(
     target = Target.parse(target_name)
     lock = locked(SETS[name], target, client, store)
     assert {f"{each.project}=={each.version}" for each in lock.wheels} == chosen_by_uv(ELSEWHERE[target_name], target, SETS[name], tmp_path)
+
+
+@pytest.mark.parametrize("target_name", FREE_THREADED)
+def test_free_threaded_pythons_get_the_file_that_pip_takes_when_it_is_told_their_tags(
+    target_name: str, client: IndexClient, store: Store, tmp_path: Path
+) -> None:
+    target = Target.parse(target_name)
+    lock = locked(("numpy",), target, client, store)
+    command: list[str | Path] = [sys.executable, "-m", "pip", "--isolated", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation", "cp", "--abi", target.abi, "--python-version", str(target.markers["python_version"])]
+    command += [word for platform in target.platforms for word in ("--platform", platform)]
+    done = subprocess.run([*command, "--dest", tmp_path, "numpy"], env=environment(tmp_path), capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [each.filename for each in lock.wheels] == [path.name for path in tmp_path.glob("numpy-*.whl")]

@@ -387,6 +387,7 @@ resolver: pip-tools
             ("kind: catalog", "there is no 'catalog'"),
             ("keep: 2", "add 'kind: catalogue'"),
             ("kind: catalogue\noverrides: [a]", "pip chooses from a catalogue by itself"),
+            ("kind: catalogue\nno-binary: [a]", "nothing that is built"),
             ("overrides: [pyproject.toml]", "not a pyproject.toml"),
             ("overrides: [a b]", "is not a requirement"),
             ("locked: uv.lock", "export it as pylock.toml"),

@@ -28,6 +28,7 @@ from packaging.version import Version
 from wheelhouse_builder.adapters.metadata import UNREADABLE, read_metadata
 from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.router import Client
+from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Closure, Lacking, Lock
 from wheelhouse_builder.model.target import Target
@@ -66,10 +67,11 @@ def resolve_catalogue(
     """Answer each requirement on its own for each target; one lock for each, in the order of ``targets``.
 
     ``pages`` reads indexes, ``cache`` is a directory for what a resolver learns, ``bring`` fetches wheels, for what they say of themselves
-    decides. What cannot be had is told in the locks. Raises ResolutionError, IndexFailure, EnvironmentFailure.
+    decides. What cannot be had is told in the locks. Raises SpecError, ResolutionError, IndexFailure, EnvironmentFailure.
     """
     for target in targets:
         refuse_what_cannot_be(requirements, target)
+        _refuse_files(requirements, target)
     runner = runner or Processes()
     with (
         routed(pages, requirements.indexes, requirements.exclude_newer) as router,
@@ -286,6 +288,17 @@ def lacking_lines(locks: Iterable[Lock]) -> list[str]:
         f"{requirement}: {reason}{f' ({nearest} has one)' if nearest else ''}: {', '.join(targets)}"
         for (requirement, reason, nearest), targets in sorted(grouped.items(), key=str)
     ]
+
+
+def _refuse_files(requirements: Requirements, target: Target) -> None:
+    """Raise SpecError for lines that name one file: a catalogue is of releases, as many as are kept."""
+    problems = [
+        f"{line.where}: {line.requirement} names a file, by its URL or its hashes: a catalogue holds releases of projects"
+        for line in requirements.asked_of(target)
+        if line.requirement.url or line.hashes
+    ]
+    if problems:
+        raise SpecError(*problems, hint="name the project alone, or with bounds for its releases")
 
 
 def _exactly(requirement: Requirement, version: Version) -> Requirement:

@@ -172,6 +172,12 @@ def test_constraints_bind_every_closure(catalogues: Catalogues) -> None:
     assert releases(lock) == ["app 1.0", "lib 1.0", "one 1.0", "two 1.0"]
 
 
+@pytest.mark.parametrize("text", ["app @ https://example.org/app-1.0-py3-none-any.whl", "app==1.0 --hash=sha256:" + "0" * 64])
+def test_one_file_is_no_wish_of_a_catalogue(catalogues: Catalogues, text: str) -> None:
+    with pytest.raises(SpecError, match="names a file"):
+        catalogues.make(text)
+
+
 def test_nothing_is_fetched_twice(catalogues: Catalogues) -> None:
     publish(catalogues.world.wheels, "app 1.0: lib", "other 1.0: lib", "lib 1.0")
     catalogues.make("app", "other", targets=(LINUX, WINDOWS, NEWER))
