@@ -22,9 +22,7 @@ def clean_environment(scratch: str) -> Dict[str, str]:
     return dict(passed_on, PIP_CONFIG_FILE=os.devnull, HOME=temporary, TMPDIR=temporary, TEMP=temporary, TMP=temporary)
 
 
-def run(
-    command: Sequence[str], scratch: str, failure: str, *, hint: str = "", tolerated: Optional[Callable[[str], bool]] = None
-) -> str:
+def run(command: Sequence[str], scratch: str, failure: str, *, hint: str = "", tolerated: Optional[Callable[[str], bool]] = None) -> str:
     """Run to the end in ``scratch`` and return what was said. Raises InstallError with ``failure`` and the last lines of it.
 
     A failure of which, by what was said, ``tolerated`` is true is none.
