@@ -3,8 +3,10 @@
 ::
 
     wheelhouse.yaml ──read──▶ Spec ──┐
-                                     ├─resolve▶ Lock ─fetch▶ Wheel ─rehearse─▶ Plan ─pack▶ Bundle, signed
-    targets (Python × platform) ─────┘  (one per target)     (in the Store)
+                                     ├─resolve▶ Lock ─fetch▶ Wheel ──────────────────────▶ Wheel ─rehearse─▶ Plan ─pack▶ Bundle, signed
+    targets (Python × platform) ─────┘  (one per target)   └▶ Sdist ─build▶ ─repair▶ Wheel ───┘
+                                                                 ▲             (all in the Store)
+                                                              recipes
 
                     ═══ air gap ═══
 
