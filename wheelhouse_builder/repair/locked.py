@@ -27,7 +27,7 @@ def audit_locked(locks: Iterable[Lock], wheels: Mapping[str, Wheel], *, reporter
 
     What is only perhaps a problem is noted, one line a wheel. Raises DistributionError with everything that is certain to fail.
     """
-    contents = _read(wheels.values())
+    contents = _read(wheels.values(), reporter)
     refused: list[str] = []
     noted: list[str] = []
     for lock in locks:
@@ -43,11 +43,15 @@ def audit_locked(locks: Iterable[Lock], wheels: Mapping[str, Wheel], *, reporter
         reporter.note(note)
 
 
-def _read(wheels: Iterable[Wheel]) -> dict[str, Contents]:
+def _read(wheels: Iterable[Wheel], reporter: Reporter) -> dict[str, Contents]:
     """What is compiled in those that have code, were not built here, and are not excused."""
     chosen = [wheel for wheel in wheels if not (wheel.filename.endswith("-any.whl") or wheel.build or wheel.excuse)]
-    with ThreadPoolExecutor(os.cpu_count(), "audit") as threads:
-        return dict(zip((wheel.filename for wheel in chosen), threads.map(lambda wheel: Contents.of(wheel.path), chosen), strict=True))
+    found: dict[str, Contents] = {}
+    with reporter.step("auditing", total=len(chosen), unit="wheels") as step, ThreadPoolExecutor(os.cpu_count(), "audit") as threads:
+        for wheel, contents in zip(chosen, threads.map(lambda wheel: Contents.of(wheel.path), chosen), strict=True):
+            found[wheel.filename] = contents
+            step.advance()
+    return found
 
 
 def _brought(contents: Iterable[Contents]) -> Iterator[str]:

@@ -324,10 +324,16 @@ def _missing_table(missing: Iterable[Missing]) -> list[str]:
 
 
 def _cell(missing: Missing) -> str:
+    if missing.unrepaired:
+        return f"{missing.target} (but {missing.unrepaired}, not repaired)"
     return missing.target.name if missing.nearest is None else f"{missing.target} ({missing.nearest} has one)"
 
 
 def _missing_hint(missing: Sequence[Missing]) -> str:
+    plain = next((found for found in missing if found.unrepaired), None)
+    if plain:
+        command = f"wheelhouse repair {plain.unrepaired} --target {plain.target} -o wheels"
+        return f"fetch it, run `{command}`, and name that folder under `indexes`"
     recipe = _recipe_hint(min(found.project for found in missing))
     if any(found.nearest for found in missing):
         return f"allow the version named above, or leave out the project or the target, or {recipe}"

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, NormalizedName, parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
 
@@ -74,6 +75,14 @@ class Shelf:
         """Releases with a wheel that ``target`` accepts, oldest first; what was yanked does not count (PEP 592)."""
         fits = partial(_fits, target=target, tags=frozenset(target.tags))
         return sorted({version for file in self._files(project) if (version := fits(file)) is not None})
+
+    def unrepaired(self, project: NormalizedName, target: Target) -> str | None:
+        """The newest wheel for ``target`` that promises nothing but Linux (``linux_x86_64``), as private indexes have them."""
+        plain = f"linux_{target.markers['platform_machine']}"
+        tags = frozenset(Tag(tag.interpreter, tag.abi, plain) for tag in target.tags if tag.platform == target.platforms[0])
+        fits = partial(_fits, target=target, tags=tags)
+        found = [(version, file.filename) for file in self._files(project) if (version := fits(file)) is not None]
+        return max(found)[1] if found and "linux" in target.platforms[0] else None
 
     def releases(self, project: NormalizedName) -> list[Version]:
         """Every release, oldest first."""

@@ -33,6 +33,8 @@ class Missing:
     target: Target
     nearest: Version | None = None
     """A release that the requirements do not allow, but that has a wheel."""
+    unrepaired: str | None = None
+    """A wheel that promises nothing but Linux; repaired, it may fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +168,9 @@ class _Search:
         """Offer it to be built, or leave it out."""
         if self._offer(project):
             return
-        self.missing[project] = Missing(project=project, target=self.question.target, nearest=self._nearest(project))
+        target = self.question.target
+        unrepaired = self.shelf.unrepaired(project, target)
+        self.missing[project] = Missing(project=project, target=target, nearest=self._nearest(project), unrepaired=unrepaired)
         self.question = replace(self.question, excluded=self.question.excluded | {project})
 
     def _has_wheel(self, project: NormalizedName) -> bool:

@@ -159,6 +159,15 @@ def test_what_only_releases_of_old_needed_is_not_called_missing(world: World) ->
     assert caught.value.problems == (f"source: no wheel for {LINUX}",)
 
 
+def test_a_wheel_that_promises_nothing_but_linux_is_named_with_what_makes_one_of_it(world: World) -> None:
+    make_wheel(world.wheels, "ours", "1.0", tag="cp312-cp312-linux_x86_64")
+    with pytest.raises(NoWheelError) as caught:
+        world.lock(world.requirements("ours"), LINUX)
+    wheel = "ours-1.0-cp312-cp312-linux_x86_64.whl"
+    assert caught.value.problems == (f"ours: no wheel for {LINUX} (but {wheel}, not repaired)",)
+    assert f"`wheelhouse repair {wheel} --target {LINUX} -o wheels`" in caught.value.hint
+
+
 def test_the_nearest_release_with_a_wheel_is_named(world: World) -> None:
     make_sdist(world.wheels, "app", "1.0")
     for version in ("2.0", "3.0"):
