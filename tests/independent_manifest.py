@@ -139,8 +139,15 @@ def check_references(manifest: dict[str, Json]) -> None:
         for wheel in (*manifest["distributions"], *manifest["decoders"])
         if wheel["attested"]
     }
+    compiled = {
+        f"bytecode/{target['interpreter']}/{wheel['filename']}"
+        for target in manifest["targets"]
+        for wheel in manifest["distributions"]
+        if target["name"] in wheel["targets"] or wheel["filename"] == target["pip"]
+    }
+    others = [path for path in names["files"] if path not in compiled]
     require(
-        names["targets"] and names["files"] == sorted(["README.txt", *locks, *attested, *(f"files/{path}" for path in names["placed"])]),
+        names["targets"] and others == sorted(["README.txt", *locks, *attested, *(f"files/{path}" for path in names["placed"])]),
         "the other files are not those that there must be",
     )
     require(all(file["size"] <= 1 << 20 for file in manifest["files"] if file["path"] in attested), "an attestation is too long")

@@ -17,10 +17,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from wheelhouse_builder.adapters.bytecode import compile_bytecode
 from wheelhouse_builder.adapters.index import IndexClient, Login, login_from_environment
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.adapters.notary import Notary
 from wheelhouse_builder.adapters.places import Place, Root
+from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.adapters.router import Several
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.attest import attest
@@ -72,6 +74,8 @@ class Report:
     """All that the locks name, sorted by file name."""
     made: tuple[Made, ...] = ()
     """The wheels that were built, by target."""
+    bytecode: frozenset[str] = frozenset()
+    """Of which interpreters, as ``cp312``, bytecode is carried."""
     rehearsed: tuple[Rehearsed, ...] = ()
     """What became of each target that was to be run; empty when none was."""
 
@@ -178,7 +182,16 @@ def make_bundle(
         audit_locked(locks, wheels, reporter=reporter)
         if lock_package:
             locks, wheels = with_lock_package(spec.name, spec.version, locks, wheels, store)
-        contents = Contents.gather(name=spec.name, version=spec.version, locks=locks, wheels=wheels, policy=spec.policy, extras=spec.extras)
+        bytecode = compile_bytecode(locks, wheels, runner=Processes(), reporter=reporter) if spec.bytecode else {}
+        contents = Contents.gather(
+            name=spec.name,
+            version=spec.version,
+            locks=locks,
+            wheels=wheels,
+            policy=spec.policy,
+            extras=spec.extras,
+            bytecode=bytecode,
+        )
         if base and not plain:
             changed = (each for each in base.changed(contents) if not is_lock_package(each))
             older = fetch(changed, store, client=client, reporter=reporter, excused=spec.excused)
@@ -187,7 +200,10 @@ def make_bundle(
         rehearse(locks, wheels, nearest=partial(nearest_release, pages=offers, memory=store.root / "requires-python"))
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
     packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
-    return Report(packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, rehearsed=rehearsed)
+    carried = frozenset(path.split("/")[1] for path in bytecode)
+    return Report(
+        packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, bytecode=carried, rehearsed=rehearsed
+    )
 
 
 def try_recipe(

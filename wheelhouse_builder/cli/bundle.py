@@ -179,6 +179,7 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
         "attested": [{"filename": wheel.filename, "publisher": publisher} for wheel, publisher in _attested(report)],
         "lacking": lacking_document(report.locks),
         "built": made_document(report.made),
+        "bytecode": sorted(report.bytecode),
         "signed_by": list(packed.fingerprints),
     }
 
@@ -192,6 +193,14 @@ def _attested_told(spec: Spec, report: Report) -> Iterator[str]:
     if spec.attestations.asked:
         found = _attested(report)
         yield f"  attested   {len(found)} of {len(report.wheels)} wheels; `wheelhouse inspect` names the publishers"
+
+
+def _bytecode_told(spec: Spec, report: Report) -> Iterator[str]:
+    """For whom bytecode is carried, and for whom it could not be."""
+    if spec.bytecode:
+        lacking = [lock.target.name for lock in report.locks if lock.target.interpreter not in report.bytecode]
+        none = f"; none for {', '.join(lacking)}, whose Python is not on this host" if lacking else ""
+        yield f"  bytecode   of {', '.join(sorted(report.bytecode)) or 'no Python'}{none}"
 
 
 def _base(packed: Packed) -> dict[str, Any] | None:
@@ -225,6 +234,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"  bundle     {decimal(packed.size)} ({ratio})",
             f"  digest     sha256:{packed.digest}",
             *_attested_told(spec, report),
+            *_bytecode_told(spec, report),
             *_delta_told(packed),
             *(f"  signed by  {each}" for each in packed.fingerprints),
             "",

@@ -94,7 +94,8 @@ def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Wor
     with draft.open("xb") as out:
         written = write_frames(out, payload.frames, shop)
         members = standing(control)
-        document = manifest(contents, files=files, control=control, members=members, frames=written, plain=plain, base=payload.base)
+        listed = {**files, **contents.bytecode}
+        document = manifest(contents, files=listed, control=control, members=members, frames=written, plain=plain, base=payload.base)
         encoded = canonical_json(document)
         seal(out, members | {MANIFEST: encoded} | signatures(encoded, signers))
         out.flush()

@@ -45,6 +45,8 @@ class Contents:
     """What the bundle says of its age; whole seconds, UTC."""
     policy: Policy = field(default_factory=Policy)
     extras: Extras = field(default_factory=Extras)
+    bytecode: Mapping[str, bytes] = field(default_factory=dict)
+    """Payload path → what was compiled of a wheel for a Python."""
 
     def __post_init__(self) -> None:
         _refuse(SpecError, self._naming_problems(), "change `bundle`, `version` or `targets` in wheelhouse.yaml")
@@ -60,6 +62,7 @@ class Contents:
         wheels: Mapping[str, Wheel],
         policy: Policy | None = None,
         extras: Extras | None = None,
+        bytecode: Mapping[str, bytes] | None = None,
     ) -> Self:
         """Contents in their order, dated by SOURCE_DATE_EPOCH or by the newest upload within. Raises UsageError too."""
         locks = tuple(sorted(locks, key=lambda lock: lock.target.name))
@@ -73,6 +76,7 @@ class Contents:
             as_of=_epoch() or _newest_upload(held.values()),
             policy=policy or Policy(),
             extras=extras or Extras(),
+            bytecode=bytecode or {},
         )
 
     @property

@@ -53,15 +53,22 @@ class Frame:
             yield TAR_END
 
 
-def dense_frames(root: str, files: Mapping[str, bytes], groups: Sequence[Group]) -> tuple[Frame, ...]:
-    """Frames of mode dense: ``files`` (skeletons among them) lead the first, then each group is one piece of the pool."""
+def dense_frames(
+    root: str, files: Mapping[str, bytes], groups: Sequence[Group], more: Sequence[Mapping[str, bytes]] = ()
+) -> tuple[Frame, ...]:
+    """Frames of mode dense: ``files`` (skeletons among them) lead the first, then each group is one piece of the pool.
+
+    ``more`` are files that not everybody reads, in frames of their own.
+    """
     pieces = [(_pool_piece(number, group),) for number, group in enumerate(groups)]
-    return _frames(root, files, pieces)
+    return _frames(root, files, [*pieces, *map(_files, more)])
 
 
-def plain_frames(root: str, files: Mapping[str, bytes], groups: Sequence[Group]) -> tuple[Frame, ...]:
-    """Frames of mode plain: ``files`` lead the first, then each group's contents are whole wheels."""
-    return _frames(root, files, [tuple(_wheel(content) for content in group) for group in groups])
+def plain_frames(
+    root: str, files: Mapping[str, bytes], groups: Sequence[Group], more: Sequence[Mapping[str, bytes]] = ()
+) -> tuple[Frame, ...]:
+    """Frames of mode plain: ``files`` lead the first, then each group's contents are whole wheels; ``more`` as above."""
+    return _frames(root, files, [*(tuple(_wheel(content) for content in group) for group in groups), *map(_files, more)])
 
 
 def compress(frame: Frame, effort: Effort, path: Path, pulse: Pulse) -> None:
@@ -75,9 +82,13 @@ def compress(frame: Frame, effort: Effort, path: Path, pulse: Pulse) -> None:
 
 def _frames(root: str, files: Mapping[str, bytes], groups: Sequence[tuple[Entry, ...]]) -> tuple[Frame, ...]:
     """``files`` and the first group in the first frame, each other group in one of its own."""
-    first = tuple(_file(path, data) for path, data in files.items())
+    first = _files(files)
     together = [first + groups[0], *groups[1:]] if groups else [first]
     return tuple(Frame(root=root, entries=entries, last=entries is together[-1]) for entries in together)
+
+
+def _files(files: Mapping[str, bytes]) -> tuple[Entry, ...]:
+    return tuple(_file(path, data) for path, data in files.items())
 
 
 def _file(path: str, data: bytes) -> Entry:

@@ -68,7 +68,7 @@ def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
     starts = {**{digest: offset + start for digest, start in pool.starts.items()}, **before}
     filtered = pool.filtered
     skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(starts, filtered)) for each in anatomies}
-    frames = dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups)
+    frames = dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups, _grouped(contents, shop))
     return Payload(frames=frames, base=held.base if held else None)
 
 
@@ -77,8 +77,18 @@ def plain_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
     wheels = _travelling(contents, base)
     found = [(wheel.project, whole_content(wheel, _unheard)) for wheel in wheels]
     groups = lay_out(found, share_below=shop.effort.share_below).groups
-    frames = plain_frames(root_directory(contents.name, contents.version), files, groups)
+    frames = plain_frames(root_directory(contents.name, contents.version), files, groups, _grouped(contents, shop))
     return Payload(frames=frames, base=reuse(base, contents, ()).base if base else None)
+
+
+def _grouped(contents: Contents, shop: Workshop) -> list[dict[str, bytes]]:
+    """Bytecode, such that what was compiled of one project for several targets stands together."""
+    groups: list[dict[str, bytes]] = []
+    for path, data in sorted(contents.bytecode.items(), key=lambda item: (item[0].rpartition("/")[2], item[0])):
+        if not groups or sum(map(len, groups[-1].values())) >= shop.effort.share_below:
+            groups.append({})
+        groups[-1][path] = data
+    return groups
 
 
 def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tuple[Written, ...]:

@@ -12,8 +12,9 @@ import sys
 import tempfile
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, cast
+from typing import IO, BinaryIO, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, cast
 
+from .carried import place_carried
 from .child import LAST_LINES, clean_environment
 from .cores import cores
 from .engine import Job
@@ -81,12 +82,13 @@ class Source(NamedTuple):
     """Where it will live."""
 
 
-def compile_placed(job: Job, placed: Sequence[Placed], umask: int) -> None:
-    """Compile what was placed, if it is to be compiled, and write each RECORD."""
-    paths = {each.path_of(source) for each in placed for source in each.sources} if job.compile else ()
+def compile_placed(job: Job, placed: Mapping[str, Placed], umask: int) -> None:
+    """See that what was placed, by the wheel's file name, is compiled, carried or made here, if it is to be; and write each RECORD."""
+    carried = place_carried(job, placed, umask)
+    paths = {each.path_of(source) for each in placed.values() for source in each.sources} if job.compile or carried else ()
     sources = [Source(path, job.final + path[len(job.environment) :]) for path in sorted(paths)]
-    compiled = compile_all(job.python, sources, job.scratch, job.progress)
-    for each in placed:
+    compiled = compile_all(job.python, sources, job.scratch, job.progress, compiling=job.compile)
+    for each in placed.values():
         write_record(each, umask, compiled)
 
 

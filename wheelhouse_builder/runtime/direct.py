@@ -8,12 +8,11 @@ signature by way of the chunks. Where wheels travel as they are, or in a base, o
 import hashlib
 import os
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, TypeVar
+from typing import BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from .compiling import compile_placed
-from .cores import cores
+from .cores import Stopped, cores, in_threads
 from .engine import Installation, Job, WheelRecord, installed_distributions
 from .errors import BundleRefused, InstallError
 from .layout import POOL, SKELETONS, skeleton_entry, wheel_entry
@@ -31,8 +30,6 @@ from .unpack import distributions_for, extract
 from .wheel import archive_problems
 from .ziparchive import ZipArchive, ZipRefused
 
-_Item = TypeVar("_Item")
-
 
 class _Done(NamedTuple):
     """What was placed."""
@@ -48,7 +45,7 @@ def install_directly(job: Job) -> Installation:
     umask = os.umask(0o077)
     os.umask(umask)
     done = _place_members(job, umask) or _place_wheels(job, umask)
-    compile_placed(job, [placed for placed, _ in done.placed.values()], umask)
+    compile_placed(job, {filename: placed for filename, (placed, _) in done.placed.items()}, umask)
     require_fit(job)
     return Installation(done.distributions, done.rewritten, {filename: record for filename, (_, record) in done.placed.items()})
 
@@ -105,7 +102,7 @@ class _Frames:
         frames = set(frames_with(self._manifest, self._users)) - read
         largest_first = sorted(frames, key=lambda index: -self._manifest.frames[index].tar_size)
         with self._job.progress.step("placing", total=sum(each.size for each in self._distributions), unit="B") as step:
-            _in_threads(lambda index: self._work(index, site, step), [*largest_first, *[None] * cores()], self._stop)
+            in_threads(lambda index: self._work(index, site, step), [*largest_first, *[None] * cores()], self._stop)
         if self._problems:
             raise _refusal(self._problems)
         return _Done(self._distributions, (), {each.filename: self._placed[each.filename] for each in self._distributions})
@@ -131,7 +128,7 @@ class _Frames:
     def _pieces(self, contents: Iterable[bytes]) -> Iterator[bytes]:
         for piece in contents:
             if self._stop.is_set():
-                raise _Stopped
+                raise Stopped
             yield piece
 
     def _work(self, index: Optional[int], site: Site, step: Step) -> None:
@@ -212,7 +209,7 @@ def _place_wheels(job: Job, umask: int) -> _Done:
         placed[distribution.filename] = found
 
     with job.progress.step("placing", total=None):
-        _in_threads(work, sorted(distributions, key=lambda each: -each.size), threading.Event())
+        in_threads(work, sorted(distributions, key=lambda each: -each.size), threading.Event())
     return _Done(distributions, extracted.rewritten, {each.filename: placed[each.filename] for each in distributions})
 
 
@@ -229,28 +226,6 @@ def _require_unchanged(file: BinaryIO, distribution: ManifestDistribution) -> No
 def _launchers_in(archive: ZipArchive) -> Dict[str, bytes]:
     found = [member for member in archive.members if member.name.startswith(LAUNCHERS) and member.name.endswith(".exe")]
     return find_launchers({member.name: b"".join(archive.contents(member)) for member in found})
-
-
-# Threads
-
-
-class _Stopped(Exception):
-    """Another thread failed, or the user ended the run."""
-
-
-def _in_threads(work: Callable[[_Item], None], items: Iterable[_Item], stop: threading.Event) -> None:
-    """Do ``work`` for all items on all cores. When one fails, or the user interrupts, ``stop`` is set and nothing new begins."""
-    with ThreadPoolExecutor(max_workers=cores()) as executor:
-        futures = [executor.submit(work, item) for item in items]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-            for future in futures:
-                future.cancel()
-        failures = [future.exception() for future in futures if future.done() and not future.cancelled()]
-        for failure in sorted((each for each in failures if each is not None), key=lambda each: isinstance(each, _Stopped)):
-            raise failure
 
 
 def _refusal(problems: Iterable[str]) -> BundleRefused:

@@ -46,6 +46,7 @@ TARGETS = "targets/"
 PLACED = "files/"
 """Begins the payload paths of files that are placed beside the distributions, and their paths in an environment."""
 ATTESTATIONS = "attestations/"
+BYTECODE = "bytecode/"
 PYLOCK = "pylock.toml"
 REQUIREMENTS = "requirements.txt"
 LOCK_FILES = (PYLOCK, REQUIREMENTS)
@@ -83,6 +84,11 @@ def attestations_entry(filename: str) -> str:
 def placed_entry(path: str) -> str:
     """The payload path of a file that is placed at ``path``, and its path in an environment."""
     return PLACED + path
+
+
+def bytecode_entry(interpreter: str, filename: str) -> str:
+    """The payload path of what was compiled of the wheel ``filename`` for ``interpreter`` (``cp312``)."""
+    return "{}{}/{}".format(BYTECODE, interpreter, filename)
 
 
 def root_directory(name: str, version: str) -> str:

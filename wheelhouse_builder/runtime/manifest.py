@@ -28,6 +28,7 @@ from .layout import (
     TAR_END,
     VERSION,
     attestations_entry,
+    bytecode_entry,
     lock_entry,
     path_problem,
     paths_problem,
@@ -865,10 +866,20 @@ def _check_files(manifest: Manifest) -> None:
     attested = {attestations_entry(each.filename) for each in manifest.distributions if each.attested}
     attested |= {attestations_entry(each.filename) for each in manifest.decoders if each.attested}
     placed = {placed_entry(each.path) for each in manifest.placed}
-    _same_names({each.path for each in manifest.files}, wanted | attested | placed, "files")
+    _same_names({each.path for each in manifest.files} - _bytecode_paths(manifest), wanted | attested | placed, "files")
     for index, each in enumerate(manifest.files):
         if each.path in attested and each.size > MAX_ATTESTATIONS:
             raise _refused("files[{}].size".format(index), "{} are allowed".format(MAX_ATTESTATIONS))
+
+
+def _bytecode_paths(manifest: Manifest) -> Set[str]:
+    """Where bytecode may be, if there is any: of each wheel, for the Pythons that install it."""
+    return {
+        bytecode_entry(target.interpreter, each.filename)
+        for target in manifest.targets
+        for each in manifest.distributions
+        if target.name in each.targets or each.filename == target.pip
+    }
 
 
 def _check_control(manifest: Manifest) -> None:

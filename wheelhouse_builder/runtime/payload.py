@@ -4,7 +4,7 @@ Each tar header is computed from the manifest and compared; none is ever interpr
 """
 
 import bisect
-import os
+import tempfile
 import threading
 from contextlib import closing
 from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
@@ -26,8 +26,7 @@ EntryContent = Tuple[str, int, Iterator[bytes]]
 
 def decoder_for(bundle: VerifiedBundle, scratch: str) -> Decoder:
     """The best decoder that works here, proved where the bundle carries it; ``scratch`` is a private directory that stays meanwhile."""
-    folder = os.path.join(scratch, "decoder")
-    os.mkdir(folder, 0o700)
+    folder = tempfile.mkdtemp(prefix="decoder-", dir=scratch)
     archive = bundle.control.get(DECODERS_MEMBER, b"")
     for each in bundle.manifest.control:
         if each.path == DECODERS:

@@ -72,7 +72,7 @@ def install_with_pip(job: Job) -> Installation:
     records = {each.filename: _record(tree, each) for each in distributions}
     umask = os.umask(0o077)
     os.umask(umask)
-    compile_placed(job, [_placed(job, record) for record in records.values()], umask)
+    compile_placed(job, {filename: _placed(job, record) for filename, record in records.items()}, umask)
     require_fit(job)
     return Installation(distributions, extracted.rewritten, records)
 

@@ -74,7 +74,7 @@ def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> Non
     path = os.path.join(placed.library, placed.info, "RECORD")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    _write_new(path, [text.getvalue().encode("utf-8")], 0o666 & ~umask)
+    write_new(path, [text.getvalue().encode("utf-8")], 0o666 & ~umask)
 
 
 def placed_by_pip(library: str, info: str) -> Placed:
@@ -188,7 +188,7 @@ class _Placing:
             self._site.folders.add(folder)
         usual = 0o666 & ~self._site.umask | mode
         try:
-            _write_new(path, pieces, 0o777 & ~self._site.umask | EXECUTABLE if executable else usual)
+            write_new(path, pieces, 0o777 & ~self._site.umask | EXECUTABLE if executable else usual)
         except FileExistsError:
             with open(path, "rb") as file:
                 if file.read() == b"".join(pieces):  # files that several projects share, as those of namespaces
@@ -229,7 +229,7 @@ def _is_executable(member: Member) -> bool:
     return stat.S_ISREG(member.mode) and bool(member.mode & EXECUTABLE)
 
 
-def _write_new(path: str, pieces: Iterable[bytes], mode: int) -> None:
+def write_new(path: str, pieces: Iterable[bytes], mode: int) -> None:
     """Write a file that is not there, whatever the umask is."""
     handle = os.open(path, _NEW, mode)
     try:
