@@ -14,8 +14,7 @@ from tests.support.faults import SCENARIOS, lay_out
 from tests.support.pip import bundled_pip
 
 ROOT = Path(__file__).parents[2]
-TWO_RENAMES = "replaced-by-two-renames"
-WITHOUT_PIP = (*(name for name in SCENARIOS if name != "by-pip"), TWO_RENAMES)
+WITHOUT_PIP = tuple(name for name in SCENARIOS if name != "by-pip")
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,8 @@ class Scenario:
     after: str | None
     shared: bool = False
     """The environment is not ours alone: while it is changed it is neither, until the next run."""
+    stepwise: bool = False
+    """Nothing exchanges two directories at once: there may be none for a moment, until the next run."""
 
 
 def _install(version: str, *, engine: str = "direct", **destination: Any) -> Callable[[Path], Any]:
@@ -101,6 +103,9 @@ def _shared(folder: Path) -> None:
 SCENARIOS = {
     "fresh": Scenario(prepare=_empty, change=_install(NEW, venv="place"), before=None, after=NEW),
     "replaced": Scenario(prepare=_install(OLD, venv="place"), change=_install(NEW, venv="place"), before=OLD, after=NEW),
+    "replaced-by-two-renames": Scenario(
+        prepare=_install(OLD, venv="place"), change=_install(NEW, venv="place"), before=OLD, after=NEW, stepwise=True
+    ),
     "first-release": Scenario(prepare=_empty, change=_install(NEW, prefix="place"), environment="place/current", before=None, after=NEW),
     "upgraded": Scenario(
         prepare=_install(OLD, prefix="place"),
@@ -218,7 +223,8 @@ def strike(folder: Path, scenario: Scenario, attack: Callable[[Callable[[], Any]
     if ended.code == 1 and ended.said.get("error") not in ("EnvironmentFailure", "InstallError", "OSError"):
         problems.append(f"ended with {ended.said}")
     if not (scenario.shared and ended.code == KILLED):
-        problems += _state_problems(folder, scenario, {scenario.before, scenario.after} if ended.code else {scenario.after})
+        moment = {None} if scenario.stepwise and ended.code == KILLED else set()
+        problems += _state_problems(folder, scenario, {scenario.after} | ({scenario.before} | moment if ended.code else set()))
     if ended.code == 1 and left:
         problems.append(f"failed, and left {left}")
     again = forked(lambda: scenario.change(folder))
@@ -339,10 +345,9 @@ def at_random(folder: Path, scenario: Scenario, times: int) -> dict[str, Any]:
 
 def main() -> None:
     folder, name, what = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    if name == "replaced-by-two-renames":
-        switch._exchange = lambda *_: False
-        name = "replaced"
     scenario = SCENARIOS[name]
+    if scenario.stepwise:
+        switch._exchange = lambda *_: False
     if what == "random":
         sys.stdout.write(json.dumps(at_random(folder, scenario, int(sys.argv[4]))))
     else:

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.attestations import OFF, OFFERED, REQUIRED, Demand
+from wheelhouse_builder.model.extras import Extras, PlacedFile
 from wheelhouse_builder.model.policy import Policy
 from wheelhouse_builder.spec import DEFAULT_INDEX, Index, Pyproject, Spec, newest_upload, read_spec
 
@@ -239,6 +240,14 @@ BAD = [
     pytest.param(GOOD + "not-after: 2027-05-31\n", "6:12: not-after: must be a time of UTC such as", id="a date alone"),
     pytest.param(GOOD + "not-after: 2027-05-31T00:00:00+02:00\n", "6:12: not-after: must be a time of UTC", id="another zone"),
     pytest.param(GOOD + "not_after: 2027-05-31T00:00:00Z\n", "6:1: unknown key 'not_after': did you mean 'not-after'?", id="underscore"),
+    pytest.param(GOOD + "files: [{path: ../a, from: constraints.txt}]\n", "files[0].path: '../a' has the part '..'", id="file that leaves"),
+    pytest.param(GOOD + "files: [{path: a, from: none.txt}]\n", "files[0].from: ", id="file that is not there"),
+    pytest.param(GOOD + "files: [{path: a, from: constraints.txt, mode: '0666'}]\n", "must be one of 0600", id="file for everybody"),
+    pytest.param(
+        GOOD + "files: [{path: a, from: constraints.txt}, {path: A, from: constraints.txt}]\n", "'A' stands here again", id="file twice"
+    ),
+    pytest.param(GOOD + "smoke: ['/bin/sh -c true']\n", "must begin with the name of a script", id="command from elsewhere"),
+    pytest.param(GOOD + 'smoke: ["demo \'x"]\n', "is no command: No closing quotation", id="command with half a quotation"),
     pytest.param(GOOD + "excused: [numpy]\n", "6:10: excused: must be a mapping of projects to reasons", id="excuses as a list"),
     pytest.param(GOOD + "excused: {numpy: ''}\n", "6:18: excused.numpy: must not be empty", id="excuse without a reason"),
     pytest.param(GOOD + "excused: {a.b: x, A-B: y}\n", "6:19: excused: 'A-B' stands here again", id="project excused twice"),
@@ -268,6 +277,16 @@ def test_the_policy_and_the_excuses_are_read(write: Write) -> None:
     assert spec.policy.audience == {"net-a", "net-b"}
     assert spec.policy.not_after == datetime(2027, 5, 31, tzinfo=UTC)
     assert spec.excused == {"odd-project": "it must"}
+
+
+def test_files_and_commands_are_read(write: Write) -> None:
+    path = write(
+        GOOD + "files: [{path: etc/acme.env, from: constraints.txt, mode: '0640'}]\nsmoke: [acme --version, python -c 'import acme']\n"
+    )
+    extras = read_spec(path).extras
+    assert extras.files == (PlacedFile(path="etc/acme.env", source=path.parent / "constraints.txt", mode="0640"),)
+    assert extras.smoke == (("acme", "--version"), ("python", "-c", "import acme"))
+    assert read_spec(write(GOOD)).extras == Extras()
 
 
 def test_what_is_asked_of_publishers_is_read(write: Write) -> None:

@@ -24,7 +24,8 @@ from tests.support.frames import machine_code
 from tests.support.wheels import make_wheel, write_zip
 from tests.support.zips import DESCRIPTOR, ZipMember, deflated
 from tests.support.zips import write_zip as write_odd_zip
-from wheelhouse_builder.errors import DistributionError, EnvironmentFailure, UsageError
+from wheelhouse_builder.errors import DistributionError, EnvironmentFailure, SpecError, UsageError
+from wheelhouse_builder.model.extras import Extras, PlacedFile
 from wheelhouse_builder.pack import Contents, Packed, pack
 from wheelhouse_builder.pack.effort import EFFORTS
 from wheelhouse_builder.runtime import sshsig
@@ -180,6 +181,23 @@ def test_the_manifest_tells_targets_and_origins(contents: Contents, output: Path
     assert alpha.origin.url == "https://pypi.org/files/alpha-1.0-py3-none-any.whl"
     assert alpha.targets == (TARGET, OTHER_TARGET)
     assert {each.path: each.size for each in manifest.files}.items() <= {path: len(data) for path, data in entries.items()}.items()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_files_and_commands_travel_signed(contents: Contents, output: Path, tmp_path: Path, plain: bool) -> None:
+    (tmp_path / "unit").write_text("[Service]\n")
+    files = (
+        PlacedFile(path="systemd/acme.service", source=tmp_path / "unit"),
+        PlacedFile(path=".env", source=tmp_path / "unit", mode="0600"),
+    )
+    packed(replace(contents, extras=Extras(files=files, smoke=(("demo", "--version"),))), output, plain=plain)
+    manifest, entries = read_back(output, tmp_path)
+    assert [tuple(each) for each in manifest.placed] == [(".env", "0600"), ("systemd/acme.service", "0644")]
+    assert manifest.smoke == (("demo", "--version"),)
+    assert entries["files/systemd/acme.service"] == b"[Service]\n"
+    (tmp_path / "unit").unlink()
+    with pytest.raises(SpecError, match="unit"):
+        packed(replace(contents, extras=Extras(files=files)), output)
 
 
 def test_the_decoder_travels_in_the_control_part(tmp_path: Path, output: Path) -> None:
