@@ -150,7 +150,8 @@ class Anatomy:
 def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse, *, thorough: bool = False) -> Anatomy:
     """The anatomy of ``wheel``. Rebuilds it in the directory ``scratch`` and compares. Raises DistributionError, OSError.
 
-    Tries the cheapest way first: a look at the beginning of each deflate stream, then at all of it, then the file as a whole.
+    Tries the cheapest way first: what is usual, then a look at the beginning of each deflate stream, then at all of it, then the
+    file as a whole.
     ``thorough``: the digests in RECORD that follow from the other members are left out.
     """
     return next(anatomy for anatomy in _attempts(wheel, pulse, thorough=thorough) if _rebuilds(anatomy, scratch, pulse))
@@ -186,7 +187,7 @@ def whole_content(wheel: Wheel, pulse: Pulse) -> Content:
 
 def _attempts(wheel: Wheel, pulse: Pulse, *, thorough: bool) -> Iterator[Anatomy]:
     """Ways to take the wheel apart, cheapest first; each is made only when it is asked for."""
-    for probed in (PROBED, wheel.size):
+    for probed in (0, PROBED, wheel.size):
         cut = _cut(wheel, probed, pulse)
         if cut is None:
             break
@@ -199,7 +200,10 @@ def _attempts(wheel: Wheel, pulse: Pulse, *, thorough: bool) -> Iterator[Anatomy
 
 
 def _cut(wheel: Wheel, probed: int, pulse: Pulse) -> Anatomy | None:
-    """The wheel cut at its members, ``probed`` bytes of each compared; None where its ZIP structure makes no sense."""
+    """The wheel cut at its members; None where its ZIP structure makes no sense.
+
+    Of each member ``probed`` bytes are compared; where that is 0, the method is taken to be the usual one.
+    """
     try:
         ranges = _ranges(wheel.path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
@@ -268,7 +272,7 @@ def _part(path: Path, info: zipfile.ZipInfo, start: int, probed: int, pulse: Pul
         deflated = replace(data, deflated=True)
         content = content_of(deflated, info.filename, pulse)
         for method in USUAL_FIRST:
-            if _reproduces(deflated, method, probed):
+            if not probed or _reproduces(deflated, method, probed):
                 return Part(content=content, method=method)
     return _verbatim(data, info, pulse)
 
