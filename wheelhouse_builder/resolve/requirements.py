@@ -22,11 +22,10 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.spec import UV, Change, Index, Pyproject, Spec
 
 HINT = "mend the lines named above; indexes, credentials and targets belong in wheelhouse.yaml"
-_ONLY_WHEELS = "nothing is built here, a bundle is made of wheels that were published"
+_ONLY_WHEELS = "only sdists that an index has are built, by recipes"
 _IN_THE_SPEC = "indexes stand in wheelhouse.yaml, under index"
 _REFUSED_OPTIONS = {
     **dict.fromkeys(("-e", "--editable"), f"a project in a folder or a repository would have to be built; {_ONLY_WHEELS}"),
-    "--no-binary": f"it asks for a source distribution, which would have to be built; {_ONLY_WHEELS}",
     "--pre": "pre-releases are asked for by project, as 'fastapi>=1.0a0' does",
     **dict.fromkeys(("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links"), _IN_THE_SPEC),
 }
@@ -86,6 +85,7 @@ class Requirements:
         Raises SpecError with every line that is not understood.
         """
         reader = _Reader()
+        reader.no_binary |= spec.no_binary
         for path in spec.requirement_files:
             reader.read_file(path, reader.requirements)
         for requirement in spec.requirements:
@@ -106,7 +106,6 @@ class Requirements:
             locked=spec.locked,
             keep=spec.keep,
             special=special,
-            no_binary=spec.no_binary,
         )
 
     @classmethod
@@ -166,6 +165,7 @@ class _Reader:
         self.constraints: list[Line] = []
         self.overrides: list[Line] = []
         self.requires_python = SpecifierSet()
+        self.no_binary: set[NormalizedName] = set()
         self.problems: list[str] = []
 
     def finish(self, **rest: Any) -> Requirements:
@@ -177,6 +177,7 @@ class _Reader:
             constraints=tuple(self.constraints),
             overrides=tuple(self.overrides),
             requires_python=self.requires_python,
+            no_binary=frozenset(self.no_binary),
             **rest,
         )
 
@@ -240,6 +241,12 @@ class _Reader:
         if match:
             included = path.parent / match[2].strip()
             self.read_file(included, self.constraints if "c" in match[1][:3] else into, above=above)
+        elif match := re.match(r"--no-binary(?:\s+|=)(\S+)$", line):
+            names = [name.strip() for name in match[1].split(",")]
+            self.problems += [
+                f"{where}: --no-binary is understood of projects alone, not {name}: {line}" for name in names if name.startswith(":")
+            ]
+            self.no_binary |= {canonicalize_name(name) for name in names}
         elif not line.startswith(HARMLESS_OPTIONS):
             option = re.split(r"[\s=]", line, maxsplit=1)[0]
             self.problems.append(f"{where}: {_REFUSED_OPTIONS.get(option, f'the option {option} is not understood here')}: {line}")

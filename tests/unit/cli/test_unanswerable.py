@@ -19,7 +19,7 @@ LINUX = "cp312-manylinux_2_28_x86_64"
         ("app\n", "cp312-manylinux_2_99_x86_64", 3, ("wheelhouse.yaml:4", "glibc 2.99", "the nearest is cp312-manylinux_2_")),
         ("app\n", "debian99", 3, ("wheelhouse.yaml:4", "debian99", "the nearest is debian")),
         ("-r more.in\n", LINUX, 3, ("more.in → deep.in → more.in", "circle")),
-        ("app\n--no-binary app\n", LINUX, 3, ("main.in:2", "nothing is built here")),
+        ("app\n--no-binary app\n", LINUX, 3, ("no recipe builds app", "project: app")),
     ],
 )
 def test_each_is_a_clear_error(main: str, target: str, code: int, told: tuple[str, ...], tmp_path: Path) -> None:

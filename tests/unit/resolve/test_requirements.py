@@ -120,6 +120,11 @@ def test_what_a_pyproject_does_not_say_is_an_error(
         read_pyproject(tmp_path / "pyproject.toml", extras=extras, groups=groups)
 
 
+def test_no_binary_is_for_projects_that_a_recipe_builds(tmp_path: Path) -> None:
+    write(tmp_path, main__txt="demo\n--no-binary Demo.Project,other\n-r more.txt\n", more__txt="--no-binary=third\n")
+    assert Requirements.from_files(tmp_path / "main.txt").no_binary == {"demo-project", "other", "third"}
+
+
 def test_the_digest_changes_with_everything_that_the_answer_rests_on() -> None:
     linux, windows = Target.parse("cp312-manylinux_2_28_x86_64"), Target.parse("cp312-win_amd64")
     same = Requirements.from_texts("a", "b>1")
@@ -137,9 +142,8 @@ def test_the_digest_changes_with_everything_that_the_answer_rests_on() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("--no-binary demo", "nothing is built here"),
-        ("--no-binary=demo", "nothing is built here"),
-        ("-e ../demo", "nothing is built here"),
+        ("--no-binary demo,:all:", "projects alone"),
+        ("-e ../demo", "only sdists that an index has are built"),
         ("git+https://example.org/demo.git@main", "a repository"),
         ("demo @ git+ssh://git@example.org/demo.git", "a repository"),
         ("demo @ https://example.org/demo-1.0.tar.gz", "not a wheel"),
