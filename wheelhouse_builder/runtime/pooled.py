@@ -5,6 +5,7 @@ Every byte of both hangs on the signature by way of the chunks, so sizes and CRC
 
 import hashlib
 import io
+from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, cast
 
 from .skeleton import VERBATIM, Skeleton, content, member_name
@@ -31,8 +32,8 @@ class PooledArchive(ZipArchive):
         raw = _directory(skeleton.literals[-1], len(skeleton.members))
         offsets = _offsets(skeleton.literals)
         self._raw = {member.name: member._replace(offset=offset) for member, offset in zip(raw, offsets)}
-        self._order = skeleton.members
         self._parts = {member.name: part for member, part in zip(raw, skeleton.members)}
+        self._order = {member.name: number for number, member in enumerate(raw)}
         self._numbers = {member_name(skeleton, number): number for number in range(len(raw))}
         self.members = [_completed(member, part) for member, part in zip(raw, skeleton.members)]
         self._check_names()
@@ -52,12 +53,12 @@ class PooledArchive(ZipArchive):
         part = self._parts[member.name]
         whole = self._pool(part.start, part.length)
         pieces = (cast("bytes", whole[at : at + PIECE]) for at in range(0, part.length, PIECE))  # who reads them cannot tell the difference
-        return content(part.method, pieces, lambda name: self._digest_before(part, name))
+        return content(part.method, pieces, partial(self._digest_before, self._order[member.name]))
 
-    def _digest_before(self, record: Part, name: bytes) -> Optional[bytes]:
-        """The SHA-256 of the member of this name, if it stands before ``record`` and its content is in the pool."""
-        number = self._numbers.get(name, len(self.members))
-        if number >= self._order.index(record) or self._order[number].method == VERBATIM:
+    def _digest_before(self, end: int, name: bytes) -> Optional[bytes]:
+        """The SHA-256 of the member of this name, if it is one of the first ``end`` and its content is in the pool."""
+        number = self._numbers.get(name, end)
+        if number >= end or self._parts[self.members[number].name].method == VERBATIM:
             return None
         digest = hashlib.sha256()
         for piece in self.contents(self.members[number]):

@@ -13,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.contents import held
+from tests.support.frames import machine_code
 from tests.support.wheels import make_wheel
 from tests.unit.runtime.test_skeleton import rebuilt
 from wheelhouse_builder.pack.members import Anatomy, take_apart
+from wheelhouse_builder.pack.x86 import filtered
 from wheelhouse_builder.runtime import records
 from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.pooled import PooledArchive
 from wheelhouse_builder.runtime.rewrite import rewrite
 from wheelhouse_builder.runtime.skeleton import STORED, WITHOUT_DIGESTS, Member, Skeleton, decode, encode
 
@@ -54,16 +57,19 @@ def test_any_record_comes_back(text: bytes, end: bytes) -> None:
 
 @pytest.fixture
 def anatomy(tmp_path: Path) -> Anatomy:
-    path = make_wheel(tmp_path, "demo", "1.0", files={"demo/__init__.py": b"answer = 42\n" * 100, "demo/empty.py": b""})
+    files = {"demo/__init__.py": b"answer = 42\n" * 100, "demo/empty.py": b"", "demo/calls.so": machine_code()}
+    path = make_wheel(tmp_path, "demo", "1.0", files=files)
     return take_apart(held(path), tmp_path, lambda _: None, thorough=True)
 
 
 def pooled(anatomy: Anatomy) -> tuple[Skeleton, bytes]:
+    """The skeleton and its pool, in which machine code stands filtered."""
     pool, starts = b"", {}
-    for part in anatomy.parts:
-        starts[part.content.digest] = len(pool)
-        pool += b"".join(part.content.source.pieces())
-    return anatomy.skeleton(starts), pool
+    contents = {part.content.digest: part.content for part in anatomy.parts}
+    for digest, content in contents.items():
+        starts[digest] = len(pool)
+        pool += b"".join(filtered(content.source.pieces()) if content.x86 else content.source.pieces())
+    return anatomy.skeleton(starts, {digest for digest, content in contents.items() if content.x86}), pool
 
 
 def test_a_wheel_is_rebuilt_from_its_members_and_the_rest_of_its_record(anatomy: Anatomy) -> None:
@@ -78,6 +84,13 @@ def test_where_zlib_is_another_its_record_is_whole_too(anatomy: Anatomy) -> None
     rewrite(skeleton, lambda start, length: [pool[start : start + length]], out := io.BytesIO())
     with zipfile.ZipFile(out) as ours, zipfile.ZipFile(anatomy.wheel.path) as theirs:
         assert {name: ours.read(name) for name in ours.namelist()} == {name: theirs.read(name) for name in theirs.namelist()}
+
+
+def test_an_archive_that_nobody_writes_has_the_same_members(anatomy: Anatomy) -> None:
+    skeleton, pool = pooled(anatomy)
+    archive = PooledArchive(skeleton, lambda start, length: memoryview(pool)[start : start + length], anatomy.wheel.size)
+    with zipfile.ZipFile(anatomy.wheel.path) as theirs:
+        assert {each.name: b"".join(archive.contents(each)) for each in archive.members} == {n: theirs.read(n) for n in theirs.namelist()}
 
 
 @pytest.mark.parametrize("length", [1, records.LIMIT + 1])
