@@ -28,7 +28,8 @@ BATCH = 16
 # Standard input: lines of JSON, each a list of sources as pairs of paths, where it is and where it will be. Standard output: for each
 # line the paths of the .pyc files that are there afterwards, null where there is none. argv: whether to compile what has none.
 _WORKER = """
-import importlib.util, json, marshal, os, sys, warnings
+import gc, importlib.util, json, marshal, os, sys, warnings
+gc.disable()
 warnings.simplefilter("ignore")
 import importlib._bootstrap_external as loader
 magic, hash_of = importlib.util.MAGIC_NUMBER, getattr(importlib.util, "source_hash", None)

@@ -100,7 +100,8 @@ def require_fit(job: Job) -> None:
     """Have pip look over what is installed, whoever installed it. Raises InstallError."""
     check = [job.python, "-I", "-B", "-c", _RUN_INSTALLED_PIP, "check", "--isolated", "--disable-pip-version-check"]
     expected = partial(only_overridden, overridden=job.target.overridden)
-    run(check, job.scratch, "The distributions of %s do not fit together." % job.target.name, hint=_HINT, tolerated=expected)
+    with job.progress.step("checking requirements"):
+        run(check, job.scratch, "The distributions of %s do not fit together." % job.target.name, hint=_HINT, tolerated=expected)
 
 
 def _bootstrap_requirements(scratch: str, pip: ManifestDistribution) -> str:
