@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +24,12 @@ from wheelhouse_builder.repair.values import Problem, Symbol
 from wheelhouse_builder.runtime.native import ELF, MACH_O, PE, format_of, is_module, read_code
 
 READERS: Mapping[str, Callable[[Path, frozenset[str]], Code]] = {ELF: read_elf, PE: read_pe, MACH_O: read_macho}
-MALFORMED = (ELFError, PEFormatError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+MALFORMED = (
+    ELFError, PEFormatError, struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError,
+)  # fmt: skip
 """What the readers raise for files that are not what they seem; native.Malformed is a ValueError."""
+NO_PLACE = (None, errno.EINVAL)
+"""An OSError of these kinds means a place beyond the file; any other is a failure of this host."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +50,8 @@ class Contents:
                 try:
                     found = _read(archive, info)
                 except MALFORMED as error:
+                    if isinstance(error, OSError) and error.errno not in NO_PLACE:
+                        raise
                     if is_module(info.filename):
                         unreadable.append(Problem(member=info.filename, what=f"cannot be read as compiled code: {error}"))
                     continue
@@ -61,9 +69,14 @@ class Contents:
         return tuple(member for member, code in self.code.items() if library in (PurePosixPath(member).name, code.name))
 
     def symbols(self, member: str, wanted: Collection[Versioned]) -> Mapping[Versioned, str]:
-        """For each of the ``wanted`` versions a symbol of ``member``, which is ELF, that asks for it."""
-        with zipfile.ZipFile(self.wheel) as archive, _extracted(archive, archive.getinfo(member)) as path:
-            return symbols_of(path, wanted)
+        """For each of the ``wanted`` versions a symbol of ``member``, which is ELF, that asks for it, as far as they have names."""
+        try:
+            with zipfile.ZipFile(self.wheel) as archive, _extracted(archive, archive.getinfo(member)) as path:
+                return symbols_of(path, wanted)
+        except MALFORMED as error:
+            if isinstance(error, OSError) and error.errno not in NO_PLACE:
+                raise
+            return {}
 
     def digest(self, member: str) -> str:
         """SHA-256 of ``member``."""
