@@ -5,9 +5,10 @@ What an index offers is verified, or the wheel is refused. What is required and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wheelhouse_builder.adapters.index import CONNECTIONS, IndexFile, is_absent, shown
@@ -15,7 +16,7 @@ from wheelhouse_builder.adapters.notary import Notary
 from wheelhouse_builder.adapters.router import Client, Several
 from wheelhouse_builder.errors import DistributionError, IndexFailure
 from wheelhouse_builder.model.attestations import OFF, REQUIRED, Attestations, Demand
-from wheelhouse_builder.model.distribution import Wheel
+from wheelhouse_builder.model.distribution import LockedSdist, Wheel
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.runtime.attested import read_attestations
 from wheelhouse_builder.runtime.layout import MAX_ATTESTATIONS
@@ -45,6 +46,26 @@ def attest(
     if problems:
         raise DistributionError(*problems, hint=HINT)
     return attested
+
+
+def attest_sdists(
+    sdists: Iterable[LockedSdist], asked: Attestations, *, notary: Notary, client: Client, offers: Several, reporter: Reporter
+) -> None:
+    """Verify the attestations of what is going to be built, as those of wheels. Raises DistributionError, IndexFailure."""
+    files = {
+        sdist.filename: Wheel(
+            project=sdist.project,
+            version=sdist.version,
+            filename=sdist.filename,
+            sha256=sdist.sha256,
+            size=sdist.size or 0,
+            path=Path(),  # attestations are of a digest, not of bytes
+            url=sdist.url,
+        )
+        for sdist in sdists
+    }
+    if files:
+        attest(files, asked, notary=notary, client=client, offers=offers, reporter=reporter)
 
 
 def _offered(wheel: Wheel, client: Client, offers: Several) -> bytes | str | None:

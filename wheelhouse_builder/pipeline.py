@@ -25,7 +25,7 @@ from wheelhouse_builder.adapters.places import Place, Root
 from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.adapters.router import Several
 from wheelhouse_builder.adapters.store import Store
-from wheelhouse_builder.attest import attest
+from wheelhouse_builder.attest import attest, attest_sdists
 from wheelhouse_builder.build import Built, Made, build
 from wheelhouse_builder.errors import NoWheelError, SpecError, UsageError
 from wheelhouse_builder.fetch import Fetched, fetch
@@ -165,6 +165,8 @@ def make_bundle(
         offers = Several(client, places_of(spec.indexes))
         if notary:
             wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+            sdists = chain.from_iterable(lock.sdists for lock in locks)
+            attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
         roots = {place.target: place.root for place in places if isinstance(place, Root)}
         built = build(
             locks,

@@ -83,6 +83,13 @@ def test_it_is_locked_built_tested_bundled_told_and_installed_offline(place: Wor
     assert answer.stdout == "42\n"
 
 
+def test_what_is_required_of_the_publisher_is_required_of_the_sdist(place: Workplace) -> None:
+    with_recipes(place)
+    spec = place.folder / "wheelhouse.yaml"
+    spec.write_text(spec.read_text() + "attestations: {'*': 'off', native-thing: required}\n")
+    assert "native_thing-1.0.tar.gz: the index offers no attestation of it" in place.run("bundle", "-o", "acme.whb", expect=7).stderr
+
+
 def test_a_lock_that_does_not_hold_what_its_recipe_builds_with_is_refused(place: Workplace) -> None:
     with_recipes(place)
     place.run("lock")

@@ -43,7 +43,9 @@ fi
 cd /mnt
 exec "$@"
 """
-"""For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, $3: its emulator or nothing, then the command."""
+"""For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, $3: what emulates it or nothing,
+then the command.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from packaging.pylock import Package, Pylock
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +80,8 @@ def _releases(lock: Pylock | None) -> dict[str, Release]:
 
 def _release(name: str, packages: Iterable[Package]) -> Release:
     packages = list(packages)
-    files = [wheel for package in packages for wheel in package.wheels or ()]
+    files: list[PackageWheel | PackageSdist] = [wheel for package in packages for wheel in package.wheels or ()]
+    files += [package.sdist for package in packages if package.sdist and not package.wheels]
     return Release(
         project=name,
         version=", ".join(sorted(str(package.version or "?") for package in packages)),
