@@ -73,7 +73,7 @@ class Decoder:
         except MemoryError as error:
             raise EnvironmentFailure(
                 "there is not enough memory to decompress the payload",
-                hint="About 350 MiB are needed: stop other programs, then try again.",
+                hint="About 350 MiB are needed for each core, up to four: stop other programs, then try again.",
             ) from error
         except (BundleRefused, EnvironmentFailure, OSError):
             raise
