@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,5 +61,9 @@ def _auditwheel(wheel: Path, host: str, platform: str, options: Options, output:
 
 
 def _is_foreign(target: Target) -> bool:
-    """Whether libraries of this host are nothing for the target: another machine, another C library."""
-    return target.markers["platform_machine"] != os.uname().machine or not target.platforms[0].startswith("manylinux_")
+    """Whether libraries of this host are nothing for the target: another system, another machine, another C library."""
+    return (
+        sys.platform != "linux"
+        or target.markers["platform_machine"] != os.uname().machine
+        or not target.platforms[0].startswith("manylinux_")
+    )

@@ -22,7 +22,7 @@ def repair_macos(wheel: Path, target: Target, *, options: Options, scratch: Path
     arguments = ["-m", "delocate.cmd.delocate_wheel"] if native else [str(CHILD)]
     arguments += ["--sanitize-rpaths", "-w", str(output)]
     for library in options.exclude:
-        arguments += ["--exclude", library]
+        arguments += ["--exclude", max(library.split("*"), key=len)]  # delocate wants a part of the path
     tool = f"delocate {version('delocate')}"
     return run_tool(
         tool if native else f"{tool} with repairwheel {version('repairwheel')}",

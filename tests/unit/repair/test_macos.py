@@ -77,6 +77,18 @@ def test_code_for_a_newer_macos_is_refused(built: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_excluded_library_is_left_to_the_target(tmp_path: Path) -> None:
+    extension = write_macho(tmp_path / "_demo.so", needs=["/opt/vendor/libsecond.dylib", SYSTEM])
+    wheel = wheel_of(tmp_path, extension.read_bytes(), tag=TAG)
+    options = Options(exclude=("libsecond.*",))
+    assert repair(wheel, TARGET, options=options, output=tmp_path / "out", runner=Processes()).grafted == ()
+
+
+def test_a_search_path_that_delocate_leaves_where_it_grafts_nothing_is_refused(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(DistributionError, match="has the search path"):
+        repair(built, TARGET, options=Options(exclude=("libsecond.*",)), output=tmp_path / "out", runner=Processes())
+
+
 def test_a_library_that_is_nowhere_is_named(built: Path, tmp_path: Path) -> None:
     (tmp_path / "libsecond.dylib").unlink()
     with pytest.raises(DistributionError, match=r"libsecond\.dylib"):
