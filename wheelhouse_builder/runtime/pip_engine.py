@@ -25,13 +25,13 @@ from .scripts import is_wrapper, read_entry_points
 from .unpack import extract
 
 # Before Python 3.10 pip asks distutils for paths, which Debian packs on its own. Without it, this has pip ask sysconfig, as it does later.
+# Importing it would not tell: setuptools puts its own in that place, and hides it from pip.
 _FIND_PATHS = """
-import sys
+import sys, sysconfig
+from importlib.machinery import PathFinder
 if sys.version_info < (3, 10):
-    try:
-        import distutils.command.install
-    except ImportError:
-        import sysconfig
+    distutils = PathFinder.find_spec("distutils")
+    if distutils is None or PathFinder.find_spec("distutils.command", distutils.submodule_search_locations) is None:
         sysconfig._PIP_USE_SYSCONFIG = True
 """
 
