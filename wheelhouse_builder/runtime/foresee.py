@@ -43,9 +43,9 @@ def _building(order: Order, target: ManifestTarget) -> List[str]:
         "install %d distributions for %s into it by the engine %s, %s" % (count, target.name, order.engine, compiled),
     ]
     steps += ["place %s in it, mode %s" % (each.path, each.mode) for each in manifest.placed]
+    steps += ["compare each file with what was signed"]
     steps += ["import each top-level module there"] if order.imports else []
-    steps += ["run there: %s" % " ".join(command) for command in manifest.smoke]
-    return [*steps, "compare each file with what was signed, and have it all written to the disk"]
+    return steps + ["run there: %s" % " ".join(command) for command in manifest.smoke]
 
 
 def _switching(order: Order, found: Optional[Receipt]) -> List[str]:

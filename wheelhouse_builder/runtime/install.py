@@ -3,13 +3,13 @@
 1. Alone at the place; what a killed run left there is mended.
 2. If the environment there is the one that is wanted, and whole, nothing is done.
 3. A new one is built beside it, in a private directory, by an engine.
-4. The trial: its top-level modules are imported, the bundle's own commands are run.
-5. The audit: each file is what was signed, and nothing else is there.
+4. The audit: each file is what was signed, and nothing else is there.
+5. The trial: its top-level modules are imported, the bundle's own commands are run.
 6. The receipt is written into it, and everything to the disk.
 7. One step switches it in.
 
 What fails on the way, and who kills it, leaves the old environment or the new one, whole. Where the environment was there and is not ours
-alone, the last step are many: see :mod:`merge`.
+alone, the last step is many: see :mod:`merge`.
 """
 
 import contextlib
@@ -160,11 +160,11 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
             done = ENGINES[order.engine](job)
             placed = place_files(job, root)
             known.update(tree_of(placed))
-            _try_out(order, job, done)
             with progress.step("auditing"):
                 problems, records = audit(job, done, root, known)
             if problems:
                 raise _not_as_signed(problems)
+            _try_out(order, job, done)
             kept = _shared(done) if place.python else done
             receipt = make_receipt(job, kept, order.engine, records, placed, used if used != place.name else None)
             write_receipt(root, receipt)

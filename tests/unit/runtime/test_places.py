@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -54,10 +55,10 @@ def test_an_environment_is_replaced_by_the_next_bundle_and_names_its_place_every
 def test_the_same_bundle_once_more_changes_nothing_and_is_no_failure(site: Site) -> None:
     bundle = site.bundle("1.0")
     site.install(bundle)
-    before = (site.venv / "wheelhouse-receipt.json").stat()
+    before = {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in site.venv.rglob("*")}
     report = site.install(bundle)
     assert report["changed"] is False
-    assert (site.venv / "wheelhouse-receipt.json").stat() == before
+    assert {path: (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in site.venv.rglob("*")} == before
     assert "already there, whole" in render(report)
 
 
@@ -238,6 +239,13 @@ def test_a_module_that_cannot_be_imported_undoes_it_unless_one_does_not_want_to_
     site.install(broken)
 
 
+def test_what_a_module_writes_when_it_is_imported_was_not_smuggled_in(site: Site) -> None:
+    writes = "import os\nwith open(os.path.join(os.path.dirname(__file__), 'table.txt'), 'w') as file:\n    file.write('made')\n"
+    bundle = site.bundle("1.0", files={"demo/tables.py": writes, "tabled.py": "import demo.tables\n"})
+    site.install(bundle, manner=QUICK._replace(imports=True))
+    assert site.install(bundle)["changed"] is False
+
+
 # An environment that is there
 
 
@@ -265,6 +273,18 @@ def test_files_of_nobody_are_not_overwritten(site: Site) -> None:
     with pytest.raises(InstallError, match="bin/demo is there"):
         site.install(site.bundle("1.0"), python=str(shared / "bin" / "python"))
     assert sorted(map(str, shared.rglob("*"))) == before
+
+
+@pytest.mark.parametrize("planted", ["lib/{}/site-packages/demo", "wheelhouse-receipt.json"])
+def test_links_that_somebody_planted_in_an_environment_are_not_followed(site: Site, planted: str) -> None:
+    shared, elsewhere = site.directory / "shared", site.directory / "elsewhere"
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", shared], check=True)
+    elsewhere.mkdir()
+    [python] = [path.name for path in (shared / "lib").iterdir()]
+    (shared / planted.format(python)).symlink_to(elsewhere / "receipt.json" if "receipt" in planted else elsewhere)
+    with contextlib.suppress(InstallError):
+        site.install(site.bundle("1.0"), python=str(shared / "bin" / "python"))
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_python_that_its_system_manages_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
