@@ -23,6 +23,8 @@ def repair_macos(wheel: Path, target: Target, *, options: Options, scratch: Path
     arguments += ["--sanitize-rpaths", "-w", str(output)]
     for library in options.exclude:
         arguments += ["--exclude", max(library.split("*"), key=len)]  # delocate wants a part of the path
+    if options.exclude:
+        arguments.append("--ignore-missing-dependencies")  # it looks for those that it excludes, too; the audit names the others
     tool = f"delocate {version('delocate')}"
     return run_tool(
         tool if native else f"{tool} with repairwheel {version('repairwheel')}",

@@ -84,6 +84,12 @@ def test_an_excluded_library_is_left_to_the_target(tmp_path: Path) -> None:
     assert repair(wheel, TARGET, options=options, output=tmp_path / "out", runner=Processes()).grafted == ()
 
 
+def test_with_exclusions_a_library_that_is_nowhere_is_named_all_the_same(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "libsecond.dylib").unlink()
+    with pytest.raises(DistributionError, match=r"libsecond\.dylib, which is neither in the wheel nor part of macOS"):
+        repair(built, TARGET, options=Options(exclude=("libother.*",)), output=tmp_path / "out", runner=Processes())
+
+
 def test_a_search_path_that_delocate_leaves_where_it_grafts_nothing_is_refused(built: Path, tmp_path: Path) -> None:
     with pytest.raises(DistributionError, match="has the search path"):
         repair(built, TARGET, options=Options(exclude=("libsecond.*",)), output=tmp_path / "out", runner=Processes())
