@@ -21,7 +21,7 @@ from wheelhouse_builder.repair.elf import read_elf, symbols_of
 from wheelhouse_builder.repair.macho import read_macho
 from wheelhouse_builder.repair.pe import read_pe
 from wheelhouse_builder.repair.values import Problem, Symbol
-from wheelhouse_builder.runtime.native import ELF, MACH_O, PE, format_of, is_module, read_code
+from wheelhouse_builder.runtime.native import ELF, MACH_O, PE, Malformed, format_of, is_module, read_code
 
 READERS: Mapping[str, Callable[[Path, frozenset[str]], Code]] = {ELF: read_elf, PE: read_pe, MACH_O: read_macho}
 MALFORMED = (
@@ -53,7 +53,9 @@ class Contents:
                     if isinstance(error, OSError) and error.errno not in NO_PLACE:
                         raise
                     if is_module(info.filename):
-                        unreadable.append(Problem(member=info.filename, what=f"cannot be read as compiled code: {error}"))
+                        certain = isinstance(error, Malformed)  # else a reader may be stricter than the systems are
+                        what = f"cannot be read as compiled code: {error}"
+                        unreadable.append(Problem(member=info.filename, what=what, certain=certain))
                     continue
                 if found:
                     code[info.filename] = found
