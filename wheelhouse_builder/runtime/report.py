@@ -58,6 +58,8 @@ def inspected(bundle: Bundle) -> Report:
         }
         for each in manifest.distributions
     ]
+    report["placed"] = [{"path": each.path, "mode": each.mode} for each in manifest.placed]
+    report["smoke"] = [list(command) for command in manifest.smoke]
     return report
 
 
@@ -141,7 +143,16 @@ def _say_inspect(report: Report) -> List[str]:
         "  %-*s %12s%s" % (width, each["filename"], _size(each["size"]), _news(each, delta=report["bundle"]["base"] is not None))
         for each in report["distributions"]
     ]
-    return lines + _attested_by(report["distributions"]) + _built_by(report["distributions"]) + _notable(report["distributions"])
+    lines += _attested_by(report["distributions"]) + _built_by(report["distributions"]) + _notable(report["distributions"])
+    return lines + _brought(report)
+
+
+def _brought(report: Report) -> List[str]:
+    """For the reviewer: what comes and runs beside the distributions."""
+    placed = ["  files/%s, mode %s" % (each["path"], each["mode"]) for each in report["placed"]]
+    commands = ["  " + " ".join(command) for command in report["smoke"]]
+    lines = ["", "places in the environment", *placed] if placed else []
+    return lines + (["", "runs in the environment before it is used", *commands] if commands else [])
 
 
 def _built(built: ManifestBuilt) -> Report:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.installs import QUICK, Site, said
 from wheelhouse_builder.runtime import install as installing
 from wheelhouse_builder.runtime import switch
-from wheelhouse_builder.runtime.commands import Destination, run_install
+from wheelhouse_builder.runtime.commands import Destination, run_inspect, run_install
 from wheelhouse_builder.runtime.elsewhere import Interpreter
 from wheelhouse_builder.runtime.engine import Installation, Job
 from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
@@ -199,6 +199,13 @@ def test_links_that_somebody_planted_below_the_prefix_are_refused(site: Site, pl
 
 
 # What a bundle brings beside its distributions
+
+
+def test_a_reviewer_sees_what_is_placed_and_what_is_run(site: Site) -> None:
+    told = run_inspect(site.bundle("1.0", placed={".env": ("0600", b"")}, smoke=[["demo", "--version"]]))
+    assert told["placed"] == [{"path": ".env", "mode": "0600"}]
+    assert "  files/.env, mode 0600\n" in render(told)
+    assert "  demo --version\n" in render(told)
 
 
 def test_files_are_placed_by_the_same_switch_with_their_modes(site: Site) -> None:
