@@ -158,6 +158,7 @@ def check_references(manifest: dict[str, Json]) -> None:
     require(("decoders.tar" in names["control"]) == bool(names["decoders"]), "the decoders' archive is missing, or there without a decoder")
     kinds = r"__main__\.py|decoders\.tar|wheelhouse_runtime/[^/]*\.py"
     require(all(re.fullmatch(kinds, name) for name in names["control"]), "a control file has no place")
+    require(sum(file["size"] for file in manifest["control"]) <= 256 << 20, "the control files are too large")
     require(set(names["excused"]) <= projects.keys() and all(each["problems"] for each in manifest["excused"]), "an excuse for nothing")
     made = {wheel["filename"]: wheel["origin"]["url"] for wheel in manifest["distributions"] if wheel["origin"]["kind"] == "built"}
     require({each["filename"]: each["sdist"]["url"] for each in manifest["built"]} == made, "what was built is not told, or told of others")

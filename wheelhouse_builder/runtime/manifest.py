@@ -21,6 +21,7 @@ from .layout import (
     LOCK_FILES,
     MAIN,
     MAX_ATTESTATIONS,
+    MAX_CONTROL_SIZE,
     MAX_MANIFEST_SIZE,
     MAX_SIZE,
     README,
@@ -886,6 +887,9 @@ def _check_control(manifest: Manifest) -> None:
     for index, each in enumerate(manifest.control):
         if not _is_control_path(each.path):
             raise _refused("control[{}].path".format(index), "{!r} has no place in the control part".format(each.path))
+    size = sum(each.size for each in manifest.control)
+    if size > MAX_CONTROL_SIZE:  # so much is inflated in memory, also of a bundle that is only looked at
+        raise _refused("control", "it has {} bytes, {} are allowed".format(size, MAX_CONTROL_SIZE))
 
 
 def _is_control_path(path: str) -> bool:

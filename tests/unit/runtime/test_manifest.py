@@ -250,6 +250,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "path that leaves": (sets("files.0.path", "../README.txt"), "files[0].path: "),
     "path of another type": (sets("files.0.path", None), "files[0].path: it is no string"),
     "control not sorted": (reverses("control"), "control[1]: "),
+    "control beyond its bound": (sets("control.1.size", 2**40), "control: it has "),
     "control member without a place": (sets("control.0.path", "__evil__.py"), "control[0].path: "),
     "the manifest itself": (sets("control.1.path", "manifest.json"), "control[1].path: "),
     "runtime in a folder": (sets("control.2.path", "wheelhouse_runtime/b/a.py"), "control[2].path: "),
