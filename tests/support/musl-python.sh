@@ -13,6 +13,7 @@ cd "$work"
 # CPython asks the compiler for whom it compiles, and musl-gcc says what the gcc behind it would.
 printf '#!/bin/sh\n[ "$1" = --print-multiarch ] && echo x86_64-linux-musl || exec musl-gcc "$@"\n' >cc
 chmod +x cc
+export PKG_CONFIG_LIBDIR="$work/deps/lib/pkgconfig" # not the libraries of this host, which are for another libc
 
 fetch() { # URL SHA-256 NAME: unpacked in NAME
   curl -fsSL "$pool/$1" -o "$3.tar"

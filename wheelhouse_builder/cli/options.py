@@ -64,9 +64,7 @@ PassphraseFd = Annotated[
     typer.Option("--passphrase-fd", metavar="N", min=0, help="Read the key's passphrase from file descriptor N, up to a newline."),
 ]
 Prefix = Annotated[Path, typer.Option(metavar="DIR", help="The directory that was given to: wheelhouse install --prefix.")]
-Held = Annotated[
-    list[Path] | None, typer.Argument(metavar="PATH", help="Bundles, and directories of bundles or wheels, that are kept.")
-]
+Held = Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Bundles, and directories of bundles or wheels, that are kept.")]
 HeldIn = Annotated[Path | None, typer.Option("--prefix", metavar="DIR", help="What was given to: wheelhouse install --prefix.")]
 HeldVenv = Annotated[Path | None, typer.Option("--venv", metavar="DIR", help="What was given to: wheelhouse install --venv.")]
 HeldOutput = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: standard output.")]

@@ -15,10 +15,11 @@ NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 
 
 def test_the_commands_stand_in_the_order_of_the_work() -> None:
-    assert (
-        " ".join(NAMES)
-        == "init targets probe recipe repair keygen lock bundle manifest sign split join inspect verify unpack install list rollback gc inventory request verifier"
+    connected, inside = (
+        "init targets probe recipe repair keygen lock bundle manifest sign split join",
+        "inspect verify unpack install list rollback gc inventory request verifier",
     )
+    assert NAMES == [*connected.split(), *inside.split()]
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:
