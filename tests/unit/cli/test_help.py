@@ -19,7 +19,7 @@ def test_the_commands_stand_in_the_order_of_the_work() -> None:
         "init targets probe recipe repair keygen lock bundle manifest sign split join",
         "inspect verify unpack install list rollback gc inventory request verifier",
     )
-    assert NAMES == [*connected.split(), *inside.split()]
+    assert [*connected.split(), *inside.split()] == NAMES
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:
