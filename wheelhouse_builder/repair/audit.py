@@ -50,7 +50,9 @@ def audit(wheel: Path, target: Target, *, options: Options | None = None) -> tup
 
 def audit_code(contents: Contents, target: Target, *, options: Options) -> tuple[Problem, ...]:
     """The part of the audit that looks into compiled code: checks 3 to 7."""
-    return tuple(dict.fromkeys(_Audit(contents=contents, target=target, options=options).problems()))
+    names = frozenset(name for name in options.exclude if "*" not in name)
+    patterns = tuple(name for name in options.exclude if "*" in name)
+    return tuple(dict.fromkeys(_Audit(contents=contents, target=target, options=options, names=names, patterns=patterns).problems()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,9 @@ class _Audit:
     contents: Contents
     target: Target
     options: Options
+    names: frozenset[str]
+    """Libraries that are excluded; there may be thousands."""
+    patterns: tuple[str, ...]
 
     def problems(self) -> Iterator[Problem]:
         yield from self.contents.unreadable
@@ -158,7 +163,8 @@ class _Audit:
         return place is not None and posixpath.normpath(posixpath.join(place, rest)) in self.contents.code
 
     def _excluded(self, library: str) -> bool:
-        return any(fnmatchcase(posixpath.basename(library), pattern) for pattern in self.options.exclude)
+        name = posixpath.basename(library)
+        return name in self.names or any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
 
 _LEAKS = "a place on the host that built it, which whoever can write there on the target takes over"
