@@ -16,6 +16,7 @@ import uv
 
 from tests.support.cli import environment
 from tests.support.workplace import this_target
+from wheelhouse_builder.recipe import read_recipe
 from wheelhouse_builder.spec import read_spec
 
 ROOT = Path(__file__).parents[2]
@@ -63,12 +64,16 @@ def test_the_walk_throughs_walk_through(example: str, tmp_path: Path) -> None:
 def test_the_readme_keeps_its_promises(tmp_path: Path) -> None:
     make, connected, inside, after_unpack, by_hand = blocks(ROOT / "README.md", "sh")
     assert [line.partition("#")[0].strip() for line in make.splitlines()] == ["make demo", "make test"]
-    spec, options = blocks(ROOT / "README.md", "yaml")
+    spec, options, recipe = blocks(ROOT / "README.md", "yaml")
     (tmp_path / "wheelhouse.yaml").write_text(spec.replace("cp312-manylinux_2_28_x86_64 ", f"{this_target()} "))
     (tmp_path / "requirements.in").write_text("uvicorn\n")
     (tmp_path / "constraints.txt").write_text("click<9\n")
     (tmp_path / "everything.yaml").write_text(spec + options)
+    (tmp_path / "acme.env").write_text("ACME=1\n")
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes/mysqlclient.yaml").write_text(recipe)
     assert read_spec(tmp_path / "everything.yaml").policy.channel == "stable"
+    assert read_recipe(tmp_path / "recipes/mysqlclient.yaml").project == "mysqlclient"
     sh(connected, tmp_path)
     shutil.copy(tmp_path / "home/.config/wheelhouse/id_ed25519.allowed_signers", tmp_path / "allowed_signers")
     sh(inside, tmp_path, offline=True)
