@@ -86,6 +86,16 @@ def test_zig_builds_for_hosts_that_are_much_older_than_this_one(project: str, tm
     assert (made["toolchain"], "manylinux_2_17" in made["filename"]) == ("zig", True)
 
 
+def test_an_older_system_builds_for_hosts_that_are_older_than_it(tmp_path: Path) -> None:
+    root = entered(debian_root("bullseye", "amd64", "gcc,libc6-dev,python3,python3-dev,libpq-dev"))
+    bare = entered(debian_root("bullseye"))
+    target = "cp39-manylinux_2_28_x86_64"
+    made = tried(tmp_path, "psycopg2", "--target", target, "--build-root", root)
+    assert (made["toolchain"], "libpq.so.5.13" in made["grafted"]) == ("root", True)
+    target = "cp39-manylinux_2_31_x86_64"
+    assert str(bare) in tried(tmp_path, "psycopg2", "--target", target, "--build-root", root, "--root", f"{target}={bare}")["tested"]
+
+
 def test_a_library_of_this_host_that_is_too_new_is_told_with_its_symbol_and_the_way_out(tmp_path: Path) -> None:
     ended = wheelhouse("recipe", "try", "psycopg2", "--target", OLD, cwd=tmp_path, expect=5)
     assert "@GLIBC_2." in ended.stderr

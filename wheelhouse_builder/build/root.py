@@ -1,6 +1,7 @@
 """The root toolchain: the compiler and the libraries of an older system, that lies in a directory as debootstrap makes it.
 
-What is built there, with that system's libraries in it, runs wherever the C library is not older than that system's.
+What is built there, with that system's libraries in it, runs wherever the C library is not older than that system's, and often on older
+ones: not each library asks for the newest symbols. The audit of the wheel tells.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +30,7 @@ _GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InRoot:
-    """Systems in directories; of those that can build for a target the first is taken."""
+    """Systems in directories; of those that can build for a target the first is taken that is not newer, else the oldest."""
 
     runner: Runner
     roots: tuple[Path, ...]
@@ -38,23 +40,27 @@ class InRoot:
         floor = _GLIBC.fullmatch(target.platforms[0])
         if floor is None:
             return Unready(problem=f"roots build for glibc, not for {target.platforms[0]}")
-        answers = list(self._tried(recipe, target, (int(floor[1]), int(floor[2])), floor[3]))
-        ready = next((answer for answer in answers if isinstance(answer, Ready)), None)
+        answers = list(self._tried(recipe, target, floor[3]))
+        ready = [answer for answer in answers if not isinstance(answer, Unready)]
+        if ready:
+            wanted = int(floor[1]), int(floor[2])
+            return next((answer for glibc, answer in ready if glibc <= wanted), min(ready, key=itemgetter(0))[1])
         problems = [answer for answer in answers if isinstance(answer, Unready)]
-        if ready or not problems:
-            return ready or Unready(problem="no root was given to build in", hint="name one under `build-roots` in wheelhouse.yaml")
+        if not problems:
+            return Unready(problem="no root was given to build in", hint="name one under `build-roots` in wheelhouse.yaml")
         return Unready(problem="; ".join(each.problem for each in problems), hint=problems[0].hint)
 
-    def _tried(self, recipe: Recipe, target: Target, floor: tuple[int, int], machine: str) -> Iterator[Ready | Unready]:
+    def _tried(self, recipe: Recipe, target: Target, machine: str) -> Iterator[tuple[tuple[int, ...], Ready] | Unready]:
+        """For each root its glibc and what it can, or why it cannot."""
         for root in self.roots:
             version = str(target.markers["python_version"])
             found = [path for pattern in SYSTEM_PYTHONS if (root / (path := pattern.format(version, version))).exists()]
             if not found or not (root / "usr/bin/gcc").exists():
                 yield Unready(problem=f"{root} lacks python{version} or gcc", hint=f"apt install gcc libc6-dev python{version}-dev, in it")
                 continue
-            yield self._in(root, f"/{found[0]}", recipe, floor, machine)
+            yield self._in(root, f"/{found[0]}", recipe, machine)
 
-    def _in(self, root: Path, python: str, recipe: Recipe, floor: tuple[int, int], machine: str) -> Ready | Unready:
+    def _in(self, root: Path, python: str, recipe: Recipe, machine: str) -> tuple[tuple[int, ...], Ready] | Unready:
         sandbox = Sandbox(runner=self.runner, root=root)
         with TemporaryDirectory(prefix="wheelhouse-root-") as folder:
             said = sandbox.run(Path(folder), [python, "-I", "-c", _ASK])
@@ -62,16 +68,15 @@ class InRoot:
         if said.returncode != 0:
             return Unready(problem=f"{root} cannot be entered: {said.stderr.strip()}", hint="is it a whole system, with a folder mnt?")
         full, libc, there = json.loads(said.stdout)
-        glibc = tuple(map(int, libc.split()[1].split(".")))
-        if glibc > floor or there != machine:
-            return Unready(problem=f"{root} has {libc} for {there}", hint="name an older root under `build-roots`")
+        if there != machine:
+            return Unready(problem=f"{root} is a system for {there}", hint=f"name one for {machine} under `build-roots`")
         packages = look_for(recipe.system_packages, self.runner, root)
         if packages.missing:
             missing = ", ".join(packages.missing)
             return Unready(
                 problem=f"{recipe.where('system-packages')}: not installed in {root}: {missing}", hint=f"{packages.install}, in {root}"
             )
-        return Ready(
+        ready = Ready(
             toolchain=ROOT,
             sandbox=sandbox,
             python=python,
@@ -81,3 +86,4 @@ class InRoot:
             library_paths=tuple(path for pattern in LIBRARY_FOLDERS for path in sorted(root.glob(pattern)) if path.is_dir()),
             system_libraries=False,
         )
+        return tuple(map(int, libc.split()[1].split("."))), ready

@@ -35,14 +35,16 @@ def recipe(tmp_path: Path, *lines: str) -> Recipe:
     return read_recipe(write_recipe(tmp_path, "demo", *lines))
 
 
-def test_a_root_builds_for_what_is_not_older_than_its_c_library(root: Path, tmp_path: Path) -> None:
+def test_a_root_builds_for_its_own_machine_and_says_what_with(root: Path, tmp_path: Path) -> None:
     answer = InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), THIS)
     assert isinstance(answer, Ready)
     assert (answer.toolchain, answer.sandbox.root, answer.system_libraries) == ("root", root, False)
     assert [tool.split()[0] for tool in answer.tools] == ["cpython", "gcc", "glibc"]
-    refused = InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), OLDER)
+    assert isinstance(InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), OLDER), Ready)  # the wheel's audit will tell
+    other = Target.parse(f"{THIS.interpreter}-manylinux_2_28_s390x")
+    refused = InRoot(runner=Processes(), roots=(root,)).ready(recipe(tmp_path), other)
     assert isinstance(refused, Unready)
-    assert f"{root} has glibc 2." in refused.problem
+    assert f"{root} is a system for" in refused.problem
 
 
 def test_what_a_root_lacks_is_told_with_how_to_get_it(root: Path, tmp_path: Path) -> None:
