@@ -10,7 +10,7 @@ import pytest
 
 from tests.data import DATA
 from tests.support.cli import wheelhouse
-from tests.support.hosts import MEDIA, PLACE, Host, bubblewrap, debian_root, hosts, run_on_windows, windows
+from tests.support.hosts import CACHE, MEDIA, PLACE, Host, bubblewrap, debian_root, hosts, run_on_windows, windows
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ def make_bundle(folder: Path, target: str, left_out: frozenset[str] = frozenset(
         f'bundle: web\nversion: "1"\nrequirements: [requirements.in]\ntargets: ["{target}"]\nsign: {{key: key}}\n{resolver}'
     )
     wheelhouse("keygen", "--key", "key", cwd=folder)
-    wheelhouse("bundle", "-o", BUNDLE, "--effort", "fast", cwd=folder)
+    wheelhouse("bundle", "-o", BUNDLE, "--effort", "fast", cwd=folder, env={"XDG_CACHE_HOME": str(CACHE / "fetched")})
     return folder
 
 
