@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import catalogue, fetch, install, pack, unpack, verify
+from tests.bench import build, catalogue, fetch, install, pack, unpack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
+    "build": build.bench,
     "fetch": fetch.bench,
     "install": install.bench,
     "pack": pack.one_target,
@@ -24,7 +25,7 @@ BENCHES: dict[str, Callable[[], str]] = {
     "catalogue": catalogue.some,
     "catalogue-25": catalogue.all_of_them,
 }
-USUAL = ("fetch", "install", "pack", "unpack", "verify")
+USUAL = ("build", "fetch", "install", "pack", "unpack", "verify")
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def _document(new: NewLock) -> dict[str, Any]:
     return {
         "target": new.lock.target.name,
         "path": str(new.path),
-        "projects": len(new.lock.wheels),
+        "projects": len(new.lock.wheels) + len(new.lock.sdists),
         "first": new.previous is None,
         "added": [_release(release) for release in changes.added],
         "removed": [_release(release) for release in changes.removed],
@@ -100,6 +100,6 @@ def _time(moment: datetime | None) -> str | None:
 def _told(new: NewLock) -> Iterator[str]:
     """One line for each target, and one for each project that is not what it was before."""
     first = new.previous is None
-    yield f"{new.path.name}: {len(new.lock.wheels)} projects, {'new' if first else new.changes}"
+    yield f"{new.path.name}: {len(new.lock.wheels) + len(new.lock.sdists)} projects, {'new' if first else new.changes}"
     if not first:
         yield from (f"  {line}" for line in new.changes.lines())
