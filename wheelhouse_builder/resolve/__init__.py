@@ -26,8 +26,8 @@ from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from wheelhouse_builder.adapters.process import Processes, Runner
-from wheelhouse_builder.adapters.router import Client, Router
+from wheelhouse_builder.adapters.process import Runner
+from wheelhouse_builder.adapters.router import Client
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import NoWheelError, ResolutionError, SpecError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
@@ -38,17 +38,15 @@ from wheelhouse_builder.recipe import BuildQuestion, Cookbook, build_question, w
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve.bootstrap import bootstrap
 from wheelhouse_builder.resolve.choose import Choice, choose
-from wheelhouse_builder.resolve.engine import Engine, Question
+from wheelhouse_builder.resolve.engine import Question
+from wheelhouse_builder.resolve.engines import Engines, engine_for, engines
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
 from wheelhouse_builder.resolve.offers import Bench
-from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Line, Requirements
-from wheelhouse_builder.resolve.routed import Routed, places_of, routed
-from wheelhouse_builder.resolve.shelf import Shelf
+from wheelhouse_builder.resolve.routed import places_of
 from wheelhouse_builder.resolve.solve import Missing, Solved, Unsolved, solve
 from wheelhouse_builder.resolve.taken import Taken, only_chosen, read_taken, taken_for
-from wheelhouse_builder.resolve.uv import Uv, describes
-from wheelhouse_builder.spec import PIP_TOOLS, UV
+from wheelhouse_builder.spec import PIP_TOOLS
 
 __all__ = ["Requirements", "engine_for", "lock_filename", "places_of", "read_lock", "resolve", "write_lock"]
 
@@ -81,21 +79,17 @@ def resolve(
     Raises, once for all targets: ResolutionError with the resolver's reasons, NoWheelError with every project that has no wheel,
     IndexFailure, EnvironmentFailure.
     """
-    runner = runner or Processes()
     with (
-        routed(pages, requirements.indexes, requirements.exclude_newer) as router,
-        Shelf(router or pages, router.url if router else requirements.indexes[0].url, memory=cache / "requires-python") as shelf,
+        engines(requirements, pages, cache, runner) as both,
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
         ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
     ):
         store = Store(cache)
-        bench = Bench(cookbook=cookbook or Cookbook(()), no_binary=requirements.no_binary, shelf=shelf, store=store, client=pages)
+        bench = Bench(cookbook=cookbook or Cookbook(()), no_binary=requirements.no_binary, shelf=both.shelf, store=store, client=pages)
         _refuse_unbuildable(bench)
         work = _Work(
             requirements=requirements,
-            uv=_behind(router, Uv(runner=runner, cache=cache / "uv")),
-            piptools=_behind(router, PipTools(runner=runner, cache=cache / "pip", shelf=shelf)),
-            shelf=shelf,
+            engines=both,
             taken=read_taken(requirements.locked) if requirements.locked else None,
             bench=bench,
             previous={} if upgrade else previous or {},
@@ -104,23 +98,12 @@ def resolve(
     return _all_or_error(outcomes)
 
 
-def _behind(router: Router | None, engine: Engine) -> Engine:
-    return Routed(engine=engine, router=router) if router else engine
-
-
-def engine_for(target: Target, wanted: str = UV) -> str:
-    """Who resolves for ``target``: the one that is wanted, but pip-tools where uv has no name for the target."""
-    return UV if wanted == UV and describes(target) else PIP_TOOLS
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Work:
     """What is the same for all targets."""
 
     requirements: Requirements
-    uv: Engine
-    piptools: Engine
-    shelf: Shelf
+    engines: Engines
     taken: Taken | None
     bench: Bench
     previous: Mapping[str, Lock]
@@ -157,7 +140,7 @@ class _Work:
         question = Question(
             target=asked.target, requirements=tuple(map(str, asked.requirements)), constraints=(), index=self.requirements.indexes[0]
         )
-        answer = solve(question, self._engine(asked.target), self.shelf, bounds=asked.requirements)
+        answer = solve(question, self.engines.of(asked.target), self.engines.shelf, bounds=asked.requirements)
         if isinstance(answer, Unsolved):
             reasons = answer.explanation or [f"{found.project} has no wheel" for found in answer.missing]
             raise NoWheelError(
@@ -168,8 +151,8 @@ class _Work:
 
     def _made(self, target: Target) -> Lock | Unsolved:
         refuse_what_cannot_be(self.requirements, target)
-        question, engine = self._question(target), self._engine(target)
-        answer = self._taken(target) or solve(question, engine, self.shelf, bounds=self._bounds(target), bench=self.bench)
+        question, engine = self._question(target), self.engines.of(target)
+        answer = self._taken(target) or solve(question, engine, self.engines.shelf, bounds=self._bounds(target), bench=self.bench)
         if isinstance(answer, Unsolved):
             return answer
         _refuse_other_bytes(self.requirements, target, answer.choice)
@@ -178,7 +161,7 @@ class _Work:
             pylock=answer.pylock,
             wheels=answer.choice.wheels,
             sdists=tuple(self._with_build_requirements(sdist, target) for sdist in answer.choice.sdists),
-            bootstrap=bootstrap(question, answer.choice.wheels, engine, self.shelf),
+            bootstrap=bootstrap(question, answer.choice.wheels, engine, self.engines.shelf),
             requirements=tuple(line.requirement for line in self.requirements.asked_of(target)),
             overrides=tuple(line.requirement for line in self.requirements.overrides),
             inputs=self.requirements.digest(target),
@@ -188,16 +171,13 @@ class _Work:
         """What the lock of another tool says; None when there is none."""
         if self.taken is None:
             return None
-        pylock = taken_for(self.taken, target, self.shelf)
+        pylock = taken_for(self.taken, target, self.engines.shelf)
         choice = choose(pylock, target)
         if not choice.wheelless:
             return Solved(pylock=only_chosen(pylock, choice), choice=choice)
-        fitting = {found.project: self.shelf.fitting(found.project, target) for found in choice.wheelless}
+        fitting = {found.project: self.engines.shelf.fitting(found.project, target) for found in choice.wheelless}
         missing = (Missing(project=name, target=target, nearest=versions[-1] if versions else None) for name, versions in fitting.items())
         return Unsolved(target=target, missing=tuple(missing))
-
-    def _engine(self, target: Target) -> Engine:
-        return self.uv if engine_for(target, self.requirements.resolver) == UV else self.piptools
 
     def _question(self, target: Target) -> Question:
         return Question(

@@ -26,26 +26,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from wheelhouse_builder.adapters.metadata import UNREADABLE, read_metadata
-from wheelhouse_builder.adapters.process import Processes, Runner
+from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.adapters.router import Client
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Closure, Lacking, Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.reporter import Reporter, Silent, Step
-from wheelhouse_builder.resolve import engine_for, refuse_what_cannot_be
+from wheelhouse_builder.resolve import refuse_what_cannot_be
 from wheelhouse_builder.resolve.bootstrap import decoder_for, no_pip
-from wheelhouse_builder.resolve.engine import Engine, Question
+from wheelhouse_builder.resolve.engine import Question
+from wheelhouse_builder.resolve.engines import Engines, engines
 from wheelhouse_builder.resolve.locks import pylock_of
-from wheelhouse_builder.resolve.piptools import PipTools
 from wheelhouse_builder.resolve.requirements import Requirements
-from wheelhouse_builder.resolve.routed import Routed, routed
-from wheelhouse_builder.resolve.shelf import Shelf
 from wheelhouse_builder.resolve.solve import Solved, Unsolved, solve
 from wheelhouse_builder.resolve.stock import Stock
-from wheelhouse_builder.resolve.uv import Uv
 from wheelhouse_builder.resolve.walk import Knowledge, Set, Spoiled, Stuck, Wanted, walk
-from wheelhouse_builder.spec import PIP_TOOLS, UV
 
 AT_ONCE = 4
 """Resolvers that search at the same time; they partly wait for the index."""
@@ -72,18 +68,11 @@ def resolve_catalogue(
     for target in targets:
         refuse_what_cannot_be(requirements, target)
         _refuse_files(requirements, target)
-    runner = runner or Processes()
     with (
-        routed(pages, requirements.indexes, requirements.exclude_newer) as router,
-        Shelf(router or pages, router.url if router else requirements.indexes[0].url, memory=cache / "requires-python") as shelf,
+        engines(requirements, pages, cache, runner) as both,
         (reporter or Silent()).step("resolving", total=0, unit="answers") as step,
     ):
-        engines: dict[str, Engine] = {UV: Uv(runner=runner, cache=cache / "uv")}
-        engines[PIP_TOOLS] = PipTools(runner=runner, cache=cache / "pip", shelf=shelf)
-        if router:
-            engines = {name: Routed(engine=engine, router=router) for name, engine in engines.items()}
-        chosen = {target.name: engines[engine_for(target, requirements.resolver)] for target in targets}
-        work = Cataloguer(requirements=requirements, targets=targets, engines=chosen, shelf=shelf, bring=bring, step=step)
+        work = Cataloguer(requirements=requirements, targets=targets, engines=both, bring=bring, step=step)
         return tuple(work.locks())
 
 
@@ -126,16 +115,14 @@ class Cataloguer:
 
     requirements: Requirements
     targets: Sequence[Target]
-    engines: Mapping[str, Engine]
-    """By the name of the target."""
-    shelf: Shelf
+    engines: Engines
     bring: Bring
     step: Step
     known: Knowledge = field(init=False)
 
     def __post_init__(self) -> None:
         constraints = tuple(line.requirement for line in self.requirements.constraints)
-        self.known = Knowledge(stock=Stock(self.shelf), constraints=constraints)
+        self.known = Knowledge(stock=Stock(self.engines.shelf), constraints=constraints)
 
     def locks(self) -> list[Lock]:
         """One for each target. Raises NoWheelError where there is no pip, IndexFailure, EnvironmentFailure."""
@@ -162,7 +149,7 @@ class Cataloguer:
 
     def _nearest(self, requirement: Requirement, offered: Sequence[Version]) -> Version:
         """Of those that could be had, newest first, the one that comes next after what is asked for; the newest, if none does."""
-        releases = self.shelf.releases(canonicalize_name(requirement.name))
+        releases = self.engines.shelf.releases(canonicalize_name(requirement.name))
         named = (Version(each.version.removesuffix(".*")) for each in requirement.specifier)
         asked = max(requirement.specifier.filter(releases, prereleases=True), default=None) or max(named, default=offered[0])
         return min((version for version in offered if version >= asked), default=offered[0])
@@ -174,7 +161,7 @@ class Cataloguer:
             return "no release that is asked for has a wheel", self._nearest(requirement, [wheel.version for wheel in offered])
         if self.known.stock.has_wheels(project):
             return "no release has a wheel", None
-        return ("it publishes no wheels" if self.shelf.listed(project) else "no index has it"), None
+        return ("it publishes no wheels" if self.engines.shelf.listed(project) else "no index has it"), None
 
     def _answer(self, wishes: Sequence[Wish]) -> None:
         """Walk, learn what was wanted, walk on; what is stuck then is for a resolver."""
@@ -240,7 +227,7 @@ class Cataloguer:
         asked.specifier = asked.specifier & SpecifierSet(f"<={newest}")
         question = replace(self._question(wish.target), requirements=(str(asked),))
         bounds = (asked, *(line.requirement for line in self.requirements.constraints))
-        return solve(question, self.engines[wish.target.name], self.shelf, bounds=bounds)
+        return solve(question, self.engines.of(wish.target), self.engines.shelf, bounds=bounds)
 
     def _question(self, target: Target) -> Question:
         constraints = tuple(str(line) for line in self.requirements.constraints)
