@@ -60,7 +60,8 @@ def _contenders(folder: Path) -> list[Contender]:
     (folder / "constraints.txt").write_text("".join(lines))
     shutil.copy(store.path(sdist.sha256), folder / sdist.filename)
     flags = "--wheel --no-config --no-sources --offline --no-index --require-hashes --find-links tools -b constraints.txt"
-    bare = f"export PATH={Path(sys.executable).parent}:$PATH && cd {folder} && {uv.find_uv_bin()} build {flags} -p {sys.executable} -o out {sdist.filename}"
+    ready = f"export PATH={Path(sys.executable).parent}:$PATH && cd {folder}"
+    bare = f"{uv.find_uv_bin()} build {flags} -p {sys.executable} -o out {sdist.filename}"
     repair = f"{sys.executable} -m auditwheel repair -w repaired out/*.whl"
     return [
         Contender(
@@ -71,7 +72,7 @@ def _contenders(folder: Path) -> list[Contender]:
         ),
         Contender(
             name="uv build, auditwheel",
-            command=("sh", "-c", f"{bare} && {repair}"),
+            command=("sh", "-c", f"{ready} && {bare} && {repair}"),
             prepare=partial(_remove, folder / "out", folder / "repaired"),
             env=environment(folder),
         ),

@@ -52,6 +52,14 @@ def test_every_key_of_the_format_is_a_field(plain: Draft) -> None:
     assert manifest.root == f"{NAME}-{VERSION}/"
 
 
+def test_a_manifest_tells_how_a_wheel_was_built(plain: Draft) -> None:
+    (told,) = parsed(plain.changed(builds(lambda _: None)).document).built
+    assert (told.filename, told.sdist.filename, told.toolchain.tools) == (DEMO, "demo-1.0.tar.gz", ("cpython 3.12.1", "gcc 12.2.0"))
+    assert told.repair is not None
+    assert [graft.library for graft in told.repair.grafted] == ["x.so"]
+    assert parsed(plain.changed(builds(lambda entry: entry.update(repair=None))).document).built[0].repair is None
+
+
 def test_a_dense_manifest_parses(dense: Draft) -> None:
     assert parsed(dense.document).frames[1].entries[-1].path == "pool/0001"
 
@@ -91,6 +99,31 @@ def sets(path: str, value: Any) -> Change:
         document[int(last) if last.isdigit() else last] = value
 
     return change
+
+
+def built() -> Any:
+    """How the first distribution came about, if somebody built it."""
+    digest, url = "0" * 64, f"https://files.example.org/{DEMO}"
+    return {
+        "filename": DEMO,
+        "sdist": {"filename": "demo-1.0.tar.gz", "url": url, "sha256": digest},
+        "recipe": {"name": "demo", "sha256": digest},
+        "toolchain": {"name": "native", "tools": ["cpython 3.12.1", "gcc 12.2.0"], "packages": []},
+        "materials": [{"filename": name, "url": url, "sha256": digest} for name in ("a-1-py3-none-any.whl", "b-1.tar.gz")],
+        "repair": {"tool": "auditwheel 6", "raw": digest, "grafted": [{"member": "demo.libs/x.so", "library": "x.so", "sha256": digest}]},
+        "log": digest,
+    }
+
+
+def builds(change: Callable[[Any], object]) -> Change:
+    """Tells of the first distribution that it was built, but for a ``change`` of how."""
+
+    def changed(document: Any) -> None:
+        document["distributions"][0]["origin"]["kind"] = "built"
+        document["built"] = [built()]
+        change(document["built"][0])
+
+    return changed
 
 
 def drops(path: str) -> Change:
@@ -211,6 +244,15 @@ WRONG: dict[str, tuple[Change, str]] = {
         "excused[0].filename: ",
     ),
     "excuse with a line end": (sets("excused", [{"filename": DEMO, "reason": "x\ny", "problems": ["a"]}]), "excused[0].reason: "),
+    "built, and nothing says how": (sets("distributions.0.origin.kind", "built"), "built"),
+    "told how it was built, and it was not": (sets("built", [built()]), "built"),
+    "built of another sdist": (builds(lambda entry: entry["sdist"].update(url="https://example.org/x")), "built[0].sdist.url: "),
+    "built of what is not named": (builds(lambda entry: entry.pop("materials")), "built[0]: the key 'materials' is missing"),
+    "materials not sorted": (builds(lambda entry: entry["materials"].reverse()), "built[0].materials[1]: "),
+    "a graft that leads out": (
+        builds(lambda entry: entry["repair"]["grafted"][0].update(member="../x")),
+        "built[0].repair.grafted[0].member: ",
+    ),
     "excuse twice": (sets("excused", [{"filename": DEMO, "reason": "x", "problems": ["a"]}] * 2), "excused: "),
     "file without a mode": (sets("placed", [{"path": "a"}]), "placed[0]: the key 'mode' is missing"),
     "file that others write": (sets("placed", [{"path": "a", "mode": "0666"}]), "placed[0].mode: "),
