@@ -63,7 +63,11 @@ def command(
         Path | None, typer.Option(metavar="EXE", help="Make the environment of this Python; default: of the one that runs this.")
     ] = None,
     engine: Annotated[
-        str, typer.Option(metavar="ENGINE", help="pip: the bundle's own pip installs; direct: without any, faster, with the same result.")
+        str,
+        typer.Option(
+            metavar="ENGINE",
+            help="pip: the bundle's own pip installs; host-pip: that of this host, from 20.3 on; direct: without any, faster, same result.",
+        ),
     ] = DEFAULT_ENGINE,
     no_compile: Annotated[
         bool, typer.Option("--no-compile", help="Do not byte-compile: Python does so when it imports, if it may write.")

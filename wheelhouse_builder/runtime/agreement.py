@@ -8,7 +8,7 @@ import re
 from typing import List, Optional
 
 from .attested import Attested, read_attestations
-from .layout import README, attestations_entry, lock_entry
+from .layout import PLACED, README, attestations_entry, lock_entry
 from .locks import LockedFile, lock_text
 from .manifest import Manifest, ManifestTarget
 
@@ -31,6 +31,8 @@ class Retold:
             return _readme_problems(self._manifest, data)
         if path in self._attested:
             return _attestation_problems(data, *self._attested[path])
+        if path.startswith(PLACED):  # it tells nothing once more
+            return []
         return [] if data == self.lock(path).encode("ascii") else ["it does not say what the manifest has for its target, and that alone"]
 
     def lock(self, path: str) -> str:

@@ -269,7 +269,8 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         "--engine",
         metavar="ENGINE",
         default=DEFAULT_ENGINE,
-        help="pip: the bundle's own pip installs; direct: without any, faster, with the same result; default: %(default)s",
+        help="pip: the bundle's own pip installs; host-pip: that of this host, from 20.3 on; direct: without any, faster, same result; "
+        "default: %(default)s",
     )
     parser.add_argument("--no-compile", action="store_true", help="do not byte-compile: Python does so when it imports, if it may write")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")

@@ -30,7 +30,7 @@ from .host import Host
 from .locking import alone
 from .manifest import ManifestTarget
 from .merge import carry_out, conclude, plan, undo
-from .pip_engine import install_with_pip
+from .pip_engine import install_with_host_pip, install_with_pip
 from .places import Place, current_release, point, prepared, superfluous, take_away, tidy
 from .progress import NoProgress, Progress, TimedProgress
 from .receipt import Receipt, is_of, make_receipt, read_receipt, write_receipt
@@ -39,7 +39,7 @@ from .switch import OLD, Folder, opened, switch
 from .trial import import_all, run_commands
 from .unpack import distributions_for
 
-ENGINES: Dict[str, Engine] = {"pip": install_with_pip, "direct": install_directly}
+ENGINES: Dict[str, Engine] = {"pip": install_with_pip, "host-pip": install_with_host_pip, "direct": install_directly}
 """By the name that ``--engine`` gives them."""
 DEFAULT_ENGINE = "pip"
 COPIES = 3

@@ -16,6 +16,7 @@ from .compiling import compile_placed
 from .engine import Installation, Job, WheelRecord, installed_distributions, locks_pip
 from .environment import relocate
 from .errors import InstallError
+from .host_pip import copy_host_pip
 from .layout import REQUIREMENTS, lock_entry, wheel_entry
 from .manifest import ManifestDistribution
 from .overrides import only_overridden
@@ -35,7 +36,7 @@ if sys.version_info < (3, 10):
         sysconfig._PIP_USE_SYSCONFIG = True
 """
 
-# argv: the wheel, then pip's own arguments. The wheel is first on the path, so nothing else answers to the name of pip.
+# argv: where pip is, then its own arguments. That place is first on the path, so nothing else answers to the name of pip.
 _RUN_PIP = (
     _FIND_PATHS
     + """
@@ -63,11 +64,21 @@ _HINT = "Nothing was changed. The lines above are pip's own."
 
 
 def install_with_pip(job: Job) -> Installation:
-    """Unpack the wheels beside the environment and have pip install them. Raises as every :data:`~.engine.Engine` does."""
+    """Unpack the wheels beside the environment and have the bundle's pip install them. Raises as every :data:`~.engine.Engine` does."""
+    return _install(job, own=True)
+
+
+def install_with_host_pip(job: Job) -> Installation:
+    """The same with the pip of the interpreter that the environment was made of."""
+    return _install(job, own=False)
+
+
+def _install(job: Job, *, own: bool) -> Installation:
     tree = os.path.join(job.scratch, "tree")
     extracted = extract(job.bundle, tree, job.scratch, [job.target], job.progress, exact=job.exact, bases=job.bases)
     with job.progress.step("installing", total=None):
-        _install_all(job, tree, extracted.distributions)
+        pip = os.path.join(tree, *wheel_entry(job.target.pip).split("/")) if own else copy_host_pip(job)
+        _install_all(job, pip, tree, extracted.distributions)
     distributions = installed_distributions(extracted.distributions, job.target)
     records = {each.filename: _record(tree, each) for each in distributions}
     umask = os.umask(0o077)
@@ -84,14 +95,13 @@ def _placed(job: Job, record: WheelRecord) -> Placed:
     return placed_by_pip(library, info)
 
 
-def _install_all(job: Job, tree: str, distributions: Sequence[ManifestDistribution]) -> None:
+def _install_all(job: Job, pip: str, tree: str, distributions: Sequence[ManifestDistribution]) -> None:
     """Install what the lock names, and pip itself where the lock names none; then have pip look over the result."""
     target = job.target
     options = ["--find-links", os.path.join(tree, "wheels"), "-r", os.path.join(tree, *lock_entry(target.name, REQUIREMENTS).split("/"))]
     if not locks_pip(distributions, target):
         options += ["-r", _bootstrap_requirements(job.scratch, next(each for each in distributions if each.filename == target.pip))]
-    wheel = os.path.join(tree, *wheel_entry(target.pip).split("/"))
-    command = [job.python, "-I", "-c", _RUN_PIP, wheel, *_PIP_INSTALL, *options]
+    command = [job.python, "-I", "-c", _RUN_PIP, pip, *_PIP_INSTALL, *options]
     run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
 

@@ -6,15 +6,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from tests.support.bundles import OURS, Document, told_again, write_trust
-from tests.support.handmade import bundle_for
+from tests.support.handmade import bundle_for, host_of
 from tests.support.pip import bundled_pip
+from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
-from wheelhouse_builder.runtime.commands import Destination, run_install
+from wheelhouse_builder.runtime.commands import Destination, Manner, run_install
 from wheelhouse_builder.runtime.errors import AlreadyThere, HostDoesNotFit, InstallError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.report import render
+
+OLDEST, *BETWEEN, NEWEST = cpythons()
 
 
 class Home:
@@ -150,3 +154,20 @@ def test_a_lock_that_names_pip_gets_that_one(home: Home) -> None:
     report = run_install(str(path), Destination(venv=str(home.venv)), home.trust)
     assert report["distributions"] == 1
     assert installed(home.venv) == {"pip"}
+
+
+@pytest.mark.parametrize("version", [OLDEST, NEWEST, *(pytest.param(version, marks=pytest.mark.slow) for version in BETWEEN)])
+def test_the_pip_of_the_host_installs_where_it_is_asked_for_and_new_enough(home: Home, version: str) -> None:
+    python = cpythons()[version]
+    said = subprocess.run([python, "-I", "-m", "pip", "--version"], check=True, capture_output=True, encoding="utf-8").stdout
+    idle = make_wheel(home.directory / "made" / "idle", "pip", "26.3", files={"pip/__init__.py": "", "pip/__main__.py": ""})
+    path = home.directory / "acme.whb"
+    path.write_bytes(bundle_for(host_of(python), home.wheels, idle).signed(OURS))
+    destination, manner = Destination(venv=str(home.venv)), Manner(with_python=str(python), engine="host-pip", compile=False)
+    if Version(said.split()[1]) < Version("20.3"):
+        with pytest.raises(InstallError, match=r"at least 20\.3 is needed"):
+            run_install(str(path), destination, home.trust, manner)
+    else:
+        run_install(str(path), destination, home.trust, manner)
+        assert installed(home.venv) == {"demo", "other", "pip"}
+        assert not list(home.venv.rglob("pip/_vendor"))

@@ -17,7 +17,7 @@ import pytest
 from tests.support.installs import QUICK, Site, said
 from wheelhouse_builder.runtime import install as installing
 from wheelhouse_builder.runtime import switch
-from wheelhouse_builder.runtime.commands import Destination, run_inspect, run_install
+from wheelhouse_builder.runtime.commands import Destination, run_inspect, run_install, run_unpack
 from wheelhouse_builder.runtime.elsewhere import Interpreter
 from wheelhouse_builder.runtime.engine import Installation, Job
 from wheelhouse_builder.runtime.errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
@@ -220,6 +220,14 @@ def test_files_are_placed_by_the_same_switch_with_their_modes(site: Site) -> Non
     assert any("files/.env was changed" in each for each in site.release(bundle)["repaired"])
     with pytest.raises(UsageError, match="environment of their own"):
         site.install(bundle, python=sys.executable)
+
+
+def test_files_are_unpacked_and_survive_the_engine_that_unpacks(site: Site) -> None:
+    bundle = site.bundle("1.0", placed={"etc/acme.env": ("0640", b"A=1\n")})
+    site.install(bundle, manner=QUICK._replace(exact=True))
+    run_unpack(bundle, str(site.directory / "out"), site.trust)
+    for path in (site.venv, site.directory / "out"):
+        assert (path / "files" / "etc" / "acme.env").read_bytes() == b"A=1\n"
 
 
 @pytest.mark.parametrize("command", [["demo"], ["python", "-c", "import demo; demo.main()"], ["tool", "one two"]])
