@@ -189,15 +189,23 @@ def point(prefix: str, name: str) -> None:
     """Let ``current`` lead to the release ``name``, in one step."""
     with opened(prefix) as root:
         new = os.path.join(root.path, _NEW_CURRENT) if root.handle is None else _NEW_CURRENT
-        with contextlib.suppress(FileNotFoundError):  # of a run that was killed
-            os.unlink(new, dir_fd=root.handle)
         target = os.path.join(RELEASES, name)
-        if os.name == "nt":
-            root.write(_NEW_CURRENT, target.encode("utf-8"))
-        else:
-            os.symlink(target, new, dir_fd=root.handle)
-        root.replace(_NEW_CURRENT, CURRENT)
+        _unlink(new, root)  # of a run that was killed
+        try:
+            if os.name == "nt":
+                root.write(_NEW_CURRENT, target.encode("utf-8"))
+            else:
+                os.symlink(target, new, dir_fd=root.handle)
+            root.replace(_NEW_CURRENT, CURRENT)
+        except BaseException:
+            _unlink(new, root)
+            raise
         root.sync()
+
+
+def _unlink(path: str, folder: Folder) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path, dir_fd=folder.handle)
 
 
 def before(prefix: str, name: str) -> Release:
