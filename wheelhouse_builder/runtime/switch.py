@@ -73,7 +73,7 @@ class Folder(NamedTuple):
         for folder, folders, names in os.walk(self.path):
             for path in (os.path.join(folder, name) for name in names):
                 if not os.path.islink(path):
-                    _sync(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+                    _sync_file(path)
             if os.name != "nt":
                 for each in folders:
                     _sync(os.path.join(folder, each), os.O_RDONLY)
@@ -160,6 +160,14 @@ def _syncfs(handle: int) -> bool:
     if function(handle) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return True
+
+
+def _sync_file(path: str) -> None:
+    if os.name != "nt":
+        _sync(path, os.O_RDONLY)
+        return
+    with contextlib.suppress(PermissionError):  # Windows syncs what may be written: no read-only file, no module while it is loaded
+        _sync(path, os.O_RDWR)
 
 
 def _sync(path: str, flags: int) -> None:
