@@ -27,7 +27,11 @@ if [ -n "$3" ]; then
   # Where the kernel is too old for a binfmt_misc of the namespace's own, before 6.7, the host's may know the emulator.
   mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null && printf %s "$3" >/proc/sys/fs/binfmt_misc/register
 fi
-shift 3
+secrets=$4
+shift 4
+printf %s "$secrets" | while read -r path; do
+  if [ -d "$path" ]; then mount -t tmpfs -o mode=700 none "$path"; else mount --bind /dev/null "$path"; fi
+done
 if [ -n "$root" ]; then
   mount --rbind "$root" "$root"
   cd "$root"
@@ -44,8 +48,10 @@ cd /mnt
 exec "$@"
 """
 """For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, $3: what emulates it or nothing,
-then the command.
+$4: paths that are not to be seen, one a line, then the command.
 """
+SECRETS = (".ssh", ".gnupg", ".config/wheelhouse", ".netrc", ".pypirc", ".aws", ".docker", ".kube")
+"""What builds have no business with, in the home of whoever runs them: keys could leave in what is built."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +68,7 @@ class Sandbox:
         for name in ("home", "tmp"):
             (folder / name).mkdir(exist_ok=True)
         root = str(self.root.absolute()) if self.root else ""
-        enter = [*OFFLINE, "--mount", "sh", "-c", ENTER, "sh", str(folder.absolute()), root, self.emulation]
+        enter = [*OFFLINE, "--mount", "sh", "-c", ENTER, "sh", str(folder.absolute()), root, self.emulation, _secrets()]
         return self.runner.run([*enter, *command], env=_environment() | dict(env or {}))
 
     def require(self) -> None:
@@ -70,6 +76,13 @@ class Sandbox:
         require_offline(self.runner)
         if not (self.root or Path("/")).joinpath("mnt").is_dir():
             raise EnvironmentFailure(f"{self.root or ''}/mnt is missing: builds see their folder there", hint="mkdir /mnt")
+
+
+def _secrets() -> str:
+    """Those that are there, and what names credentials elsewhere: a line for each."""
+    named = [Path(path) for path in (os.environ.get("NETRC"),) if path]
+    paths = [*(Path.home() / name for name in SECRETS), *named]
+    return "".join(f"{path.resolve()}\n" for path in paths if path.exists())
 
 
 def _environment() -> dict[str, str]:

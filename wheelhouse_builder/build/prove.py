@@ -69,7 +69,7 @@ while read -r name; do
 done </mnt/services.txt
 cd /mnt
 unshare --mount sh -eu -c 'while read -r path; do mount --bind empty "$path"; done <hidden.txt; exec "$@"' sh \
-  sh enter.sh /mnt "$1" "$2" sh -eu test.sh
+  sh enter.sh /mnt "$1" "$2" "" sh -eu test.sh
 """
 
 
