@@ -103,6 +103,16 @@ class Draft:
         return replace(self, document=document)
 
 
+def with_members(draft: Draft, control: Members) -> Draft:
+    """The same with these control members, as the manifest then says."""
+
+    def change(document: Document) -> None:
+        document["control"] = file_list(control)
+        document["transport"]["compressed"] = compressed(control)
+
+    return replace(draft, control=control).changed(change)
+
+
 def assemble(payload: bytes, members: Mapping[str, bytes]) -> bytes:
     """The file that is made of these parts."""
     return with_control(payload, encode_control(standing(members)))

@@ -6,14 +6,13 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.bundles import OURS, draft, file_list, write_trust
+from tests.support.bundles import OURS, draft, with_members, write_trust
 from wheelhouse_builder.errors import AlreadyThere, BundleRefused, EnvironmentFailure, UsageError
 from wheelhouse_builder.pack.volumes import MEDIA, Split, join, parse_size, split
 from wheelhouse_builder.reporter import Silent
@@ -110,7 +109,7 @@ def test_the_same_cut_makes_the_same_bytes(bundle: Path, place: Path, tmp_path: 
 @pytest.mark.parametrize("size", range(40_000, 60_000, 3_333))
 def test_the_last_volume_holds_the_whole_control_part(tmp_path: Path, place: Path, size: int, trust: Trust) -> None:
     control = {"__main__.py": b"#" * 30_000, "wheelhouse_runtime/__init__.py": b""}
-    made = replace(draft(tmp_path, bulk=100_000), control=control).changed(lambda document: document.update(control=file_list(control)))
+    made = with_members(draft(tmp_path, bulk=100_000), control)
     path = tmp_path / "acme.whb"
     path.write_bytes(made.signed(OURS))
     done = cut(path, place, size=size)
