@@ -153,7 +153,6 @@ def make_bundle(
     that lacks something is refused: NoWheelError. Wheels that are built here are ``tested`` as their recipes say. Raises what the stages
     raise; then nothing was written, but what was fetched and built stays in ``store``. ``lock_package``: with a package of pins.
     """
-    notary = Notary() if spec.attestations.asked else None
     locks = reviewed_locks(spec)
     with IndexClient(logins=_logins(spec.indexes)) as client:
         cookbook = Cookbook.of(spec.recipes)
@@ -161,24 +160,10 @@ def make_bundle(
         locks = locks or _resolved(spec, fetched, cookbook)
         if strict:
             _refuse_lacking(locks)
-        wheels: Mapping[str, Wheel] = fetched.all(chain.from_iterable(lock.files for lock in locks))
         offers = Several(client, places_of(spec.indexes))
-        if notary:
-            wheels = attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
-            sdists = chain.from_iterable(lock.sdists for lock in locks)
-            attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+        wheels = _attested(spec, fetched, locks, offers)
         roots = {place.target: place.root for place in places if isinstance(place, Root)}
-        built = build(
-            locks,
-            wheels,
-            cookbook,
-            store=store,
-            client=client,
-            reporter=reporter,
-            tested=tested,
-            roots=roots,
-            build_roots=spec.build_roots,
-        )
+        built = _built(spec, fetched, cookbook, locks, wheels, roots if tested else None)
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
         audit_locked(locks, wheels, reporter=reporter)
@@ -205,6 +190,39 @@ def make_bundle(
     carried = frozenset(path.split("/")[1] for path in bytecode)
     return Report(
         packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, bytecode=carried, rehearsed=rehearsed
+    )
+
+
+def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Several) -> Mapping[str, Wheel]:
+    """Everything that ``locks`` name, fetched; of wheels, and of what is going to be built, the publishers' attestations are verified."""
+    wheels: Mapping[str, Wheel] = fetched.all(chain.from_iterable(lock.files for lock in locks))
+    if not spec.attestations.asked:
+        return wheels
+    notary, client, reporter = Notary(), fetched.client, fetched.reporter
+    sdists = chain.from_iterable(lock.sdists for lock in locks)
+    attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+    return attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+
+
+def _built(
+    spec: Spec,
+    fetched: Fetched,
+    cookbook: Cookbook,
+    locks: Sequence[Lock],
+    wheels: Mapping[str, Wheel],
+    roots: Mapping[str, Path] | None,
+) -> Built:
+    """What has no wheel, built; tested in ``roots``, by target, or on this host, unless that is None."""
+    return build(
+        locks,
+        wheels,
+        cookbook,
+        store=fetched.store,
+        client=fetched.client,
+        reporter=fetched.reporter,
+        tested=roots is not None,
+        roots=roots,
+        build_roots=spec.build_roots,
     )
 
 

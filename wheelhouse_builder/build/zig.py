@@ -104,29 +104,17 @@ class Zig:
     def _warm(self, zig: Path, triple: str) -> Path | Unready:
         """Where zig keeps the target's C library; it compiles that once, in up to minutes, at the first call."""
         folder = self.cache / ZIG / version("ziglang") / triple
-        done = folder / "done"
+        done = folder / "warm"
         if done.exists():
             return folder
+        places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder.absolute()))
+        flags = ("-target", triple, "-g0", "-fno-sanitize=undefined", "-o", "made", "main.c")
         with TemporaryDirectory(prefix="wheelhouse-zig-") as scratch:
-            source = Path(scratch, "empty.c")
-            source.write_text("int empty(void) { return 0; }\n", encoding="utf-8")
-            command = [
-                str(zig),
-                "cc",
-                "-target",
-                triple,
-                "-shared",
-                "-fPIC",
-                "-g0",
-                "-fno-sanitize=undefined",
-                "-o",
-                "empty.so",
-                source.name,
-            ]
-            places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder.absolute()))
-            ended = self.runner.run(command, env=places, cwd=Path(scratch))
-        if ended.returncode != 0:
-            return Unready(problem=f"zig cannot compile for {triple}: {ended.stderr.strip().rpartition(chr(10))[2]}")
+            Path(scratch, "main.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+            for kind in (("-shared", "-fPIC"), ()):  # libraries, and the programs that configure scripts make
+                ended = self.runner.run([str(zig), "cc", *kind, *flags], env=places, cwd=Path(scratch))
+                if ended.returncode != 0:
+                    return Unready(problem=f"zig cannot compile for {triple}: {ended.stderr.strip().rpartition(chr(10))[2]}")
         done.touch()
         return folder
 
