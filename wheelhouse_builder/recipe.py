@@ -34,7 +34,6 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +191,6 @@ def shipped() -> Path:
     return installed if installed.is_dir() else package.parent / "recipes"
 
 
-@cache
 def recipes_in(folder: Path) -> tuple[Recipe, ...]:
     """The recipes that lie in ``folder``, by name. Raises SpecError."""
     return tuple(read_recipe(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
