@@ -25,7 +25,8 @@ from tests.support.pythons import cpythons
 
 PYTHON = "3.12"
 TARGET = "cp312-manylinux_2_28_x86_64"
-ENGINES = ("pip", "direct")
+WAYS = {"pip": ("pip", "web.whb"), "direct": ("direct", "web.whb"), "carried": ("direct", "carried.whb")}
+"""Engine and bundle; carried: the bytecode."""
 RUNS = 5
 BESIDE = ("making the environment", "checking requirements", "importing", "auditing", "writing to the disk")
 """Steps that the peers do not have."""
@@ -41,16 +42,16 @@ def bench() -> str:
 
 
 def _round(folder: Path, title: str, *, compiling: bool) -> str:
-    said = {engine: folder / f"{engine}-{compiling}.jsonl" for engine in ENGINES}
+    said = {way: folder / f"{way}-{compiling}.jsonl" for way in WAYS}
     figures = compare(_contenders(folder, said, compiling=compiling), RUNS)
-    steps = {engine: [json.loads(line)["seconds"] for line in path.read_text().splitlines()] for engine, path in said.items()}
-    rows = {**figures, **{f"{_ours(engine)}, as they do": _alone(figures[_ours(engine)], steps[engine]) for engine in ENGINES}}
-    told = [f"{_ours(engine)}: " + ", ".join(f"{what} {seconds:.2f}" for what, seconds in steps[engine][-1].items()) for engine in ENGINES]
+    steps = {way: [json.loads(line)["seconds"] for line in path.read_text().splitlines()] for way, path in said.items()}
+    rows = {**figures, **{f"{_ours(way)}, as they do": _alone(figures[_ours(way)], steps[way]) for way in WAYS}}
+    told = [f"{_ours(way)}: " + ", ".join(f"{what} {seconds:.2f}" for what, seconds in steps[way][-1].items()) for way in WAYS]
     return "\n".join([title, table(rows, peer="pip"), "", table(rows, peer="uv"), "", *told])
 
 
-def _ours(engine: str) -> str:
-    return f"wheelhouse, {engine}"
+def _ours(way: str) -> str:
+    return f"wheelhouse {way}"
 
 
 def _alone(runs: Sequence[Run], steps: Sequence[Mapping[str, float]]) -> list[Run]:
@@ -65,6 +66,8 @@ def _prepare(folder: Path) -> None:
     (folder / "wheelhouse.yaml").write_text("\n".join(lines))
     wheelhouse("keygen", "--key", "key", cwd=folder)
     wheelhouse("bundle", "-o", "web.whb", "--effort", "fast", cwd=folder)
+    (folder / "wheelhouse.yaml").write_text("\n".join([*lines, "bytecode: true", ""]))
+    wheelhouse("bundle", "-o", "carried.whb", "--effort", "fast", cwd=folder, env={"PATH": f"{cpythons()[PYTHON].parent}:/usr/bin:/bin"})
     wheelhouse("unpack", "web.whb", "house", "--target", TARGET, "--trust", "key.allowed_signers", cwd=folder)
 
 
@@ -80,17 +83,17 @@ def _contenders(folder: Path, said: Mapping[str, Path], *, compiling: bool) -> l
     return [
         Contender(name="pip", command=(*by_pip, *([] if compiling else ["--no-compile"])), prepare=fresh, env=env),
         Contender(name="uv", command=(*by_uv, *(["--compile-bytecode"] if compiling else [])), prepare=fresh, env=env),
-        *(_contender(folder, engine, said[engine], env, compiling=compiling) for engine in ENGINES),
+        *(_contender(folder, way, said[way], env, compiling=compiling) for way in WAYS),
     ]
 
 
-def _contender(folder: Path, engine: str, said: Path, env: Mapping[str, str], *, compiling: bool) -> Contender:
+def _contender(folder: Path, way: str, said: Path, env: Mapping[str, str], *, compiling: bool) -> Contender:
     """``install`` from the bundle's own reader; its report is kept, one line a run."""
-    venv = folder / "venv"
-    install = [cpythons()[PYTHON], folder / "web.whb", "install", "--venv", venv, "--engine", engine, "--json"]
+    venv, (engine, bundle) = folder / "venv", WAYS[way]
+    install = [cpythons()[PYTHON], folder / bundle, "install", "--venv", venv, "--engine", engine, "--json"]
     install += ["--trust", folder / "key.allowed_signers", "--state", folder / "state.json", *([] if compiling else ["--no-compile"])]
     command = f"{shlex.join(map(str, install))} > {said}.one && tr -d '\\n' < {said}.one >> {said} && echo >> {said}"
-    return Contender(name=_ours(engine), command=("sh", "-c", command), prepare=partial(shutil.rmtree, venv, ignore_errors=True), env=env)
+    return Contender(name=_ours(way), command=("sh", "-c", command), prepare=partial(shutil.rmtree, venv, ignore_errors=True), env=env)
 
 
 def _fresh(python: Path, venv: Path, cache: Path) -> None:

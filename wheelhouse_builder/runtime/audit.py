@@ -138,7 +138,7 @@ def _problem(
     path: str, digest: str, wanted: Tree, scripts: Mapping[str, Tuple[bytes, str]], rows: Mapping[str, str], root: Folder, here: _Here
 ) -> Optional[str]:
     """Why the file at ``path`` may not be what it is."""
-    if path in wanted:
+    if path in wanted and not (rows.get(path) == "" and _is_compiled(path, wanted, scripts)):
         return None if _same(root, path, digest, wanted[path]) else "is not what was signed"
     if path in scripts:
         first, rest = scripts[path]
@@ -151,13 +151,18 @@ def _problem(
     return None if _is_made_here(path, wanted, scripts, here) else "comes from no wheel"
 
 
+def _is_compiled(path: str, wanted: Tree, scripts: Container[str]) -> bool:
+    """Whether it is where what is compiled of a source goes; also in place of what a wheel brings along, which Python would not load."""
+    cached = _CACHED.fullmatch(path)
+    source = cached.group("folder") + cached.group("name") + ".py" if cached else ""
+    return source in wanted or source in scripts
+
+
 def _is_made_here(path: str, wanted: Tree, scripts: Container[str], here: _Here) -> bool:
     """Whether it is what an installer makes: a script for an entry point, compiled code, its own notes."""
     folder, _, name = path.rpartition("/")
-    cached = _CACHED.fullmatch(path)
-    if cached:
-        source = cached.group("folder") + cached.group("name") + ".py"
-        return source in wanted or source in scripts
+    if _CACHED.fullmatch(path):
+        return _is_compiled(path, wanted, scripts)
     if folder.endswith(".dist-info"):
         return name in _INSTALLERS and folder + "/METADATA" in wanted
     return folder == here.bin

@@ -4,12 +4,13 @@ Whether it is for this interpreter and for these very sources is asked by the in
 :mod:`compiling`. One entry of the payload holds what was compiled of one wheel for one Python.
 """
 
+import contextlib
 import hashlib
 import os
 import struct
 import threading
 from contextlib import closing
-from typing import Iterator, Mapping, Tuple
+from typing import Iterator, Mapping, Set, Tuple
 
 from .cores import in_threads
 from .engine import Job
@@ -27,39 +28,45 @@ _SIZES = struct.Struct("<LL")
 """Before each member: bytes of the source's path, and of what was compiled of it."""
 
 
-def place_carried(job: Job, placed: Mapping[str, Placed], umask: int) -> bool:
-    """Write the bytecode that the bundle carries for wheels, by file name; whether there was any. Raises BundleRefused, OSError."""
+def place_carried(job: Job, placed: Mapping[str, Placed], umask: int) -> Set[str]:
+    """Write the bytecode that the bundle carries for wheels, by file name; the paths of its sources. Raises BundleRefused, OSError."""
     manifest = job.bundle.manifest
     entries = {bytecode_entry(job.target.interpreter, filename): each for filename, each in placed.items()}
     files = {each.path: each for each in manifest.files if each.path in entries}
     if not files or job.target.abi.endswith("t"):
-        return False
+        return set()
     decoder = decoder_for(job.bundle, job.scratch)
     frames = sorted(frames_with(manifest, files), key=lambda index: -manifest.frames[index].tar_size)
+    sources: Set[str] = set()
     with job.progress.step("placing bytecode", total=len(frames)) as step:
 
         def work(index: int) -> None:
-            _place_frame(job, index, decoder, entries, files, umask)
+            sources.update(_place_frame(job, index, decoder, entries, files, umask))
             step.advance()
 
         in_threads(work, frames, threading.Event())
-    return True
+    return sources
 
 
 def _place_frame(
     job: Job, index: int, decoder: Decoder, entries: Mapping[str, Placed], files: Mapping[str, ManifestFile], umask: int
-) -> None:
+) -> Set[str]:
+    sources: Set[str] = set()
     with closing(read_entries(job.bundle, index, decoder)) as found:
         for path, _, contents in found:
             if path in files:
                 data = b"".join(contents)
                 if (len(data), hashlib.sha256(data).hexdigest()) != (files[path].size, files[path].sha256):
                     raise _refused(path, "size or SHA-256 is not what the manifest says")
-                write_bytecode(path, data, entries[path], job.target.interpreter, umask)
+                sources.update(write_bytecode(path, data, entries[path], job.target.interpreter, umask))
+    return sources
 
 
-def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str, umask: int) -> None:
-    """Write what the entry ``path`` holds, compiled of the sources of one wheel and of nothing else. Raises BundleRefused, OSError."""
+def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str, umask: int) -> Iterator[str]:
+    """Write what the entry ``path`` holds, compiled of the sources of one wheel and of nothing else; yields the paths of these.
+
+    What a wheel itself brings for a source stays. Raises BundleRefused, OSError.
+    """
     sources = set(placed.sources)
     for source, compiled in _members(path, data):
         if source not in sources:
@@ -68,7 +75,9 @@ def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str, uma
         folder, name = os.path.split(placed.path_of(source))
         target = os.path.join(folder, "__pycache__", "%s.cpython-%s.pyc" % (name[: -len(".py")], interpreter[len(CPYTHON) :]))
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        write_new(target, [compiled], 0o666 & ~umask)
+        with contextlib.suppress(FileExistsError):
+            write_new(target, [compiled], 0o666 & ~umask)
+            yield placed.path_of(source)
 
 
 def _members(path: str, data: bytes) -> Iterator[Tuple[str, bytes]]:

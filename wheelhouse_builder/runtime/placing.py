@@ -68,7 +68,8 @@ def place(archive: ZipArchive, distribution: ManifestDistribution, site: Site) -
 
 def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> None:
     """Write RECORD; ``compiled``: where what was compiled of a source lies, by the path of the source."""
-    rows = sorted([*placed.rows, *((path, "", "") for path in _compiled(placed, compiled))])
+    made = set(_compiled(placed, compiled))  # also in place of what some wheels bring along, and is not what their RECORD says any more
+    rows = sorted([*(row for row in placed.rows if row[0] not in made), *((path, "", "") for path in made)])
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     path = os.path.join(placed.library, placed.info, "RECORD")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import os
 import subprocess
 import sys
@@ -176,6 +178,19 @@ def test_the_engine_that_starts_pip_leaves_the_same(tmp_path: Path) -> None:
     of_another_pip = {f"bin/{name}" for name in (*its_scripts, *(f"{name}{end}" for name in ("easy_install", "pip") for end in VERSIONED))}
     found = differences(tmp_path / "first", tmp_path / "venv", ignored={*OURS_ALONE, *of_another_pip})
     assert [problem for problem in found if ".dist-info/RECORD: " not in problem] == []
+
+
+@pytest.mark.parametrize(("engine", "compiling"), [("direct", True), ("direct", False), ("pip", True)])
+def test_bytecode_that_a_wheel_brings_along_is_compiled_anew_or_stays(tmp_path: Path, engine: str, compiling: bool) -> None:
+    """As numpy's did; pip compiles it anew, and leaves the wheel's digest in RECORD, which is then wrong."""
+    name = importlib.util.cache_from_source("demo/__init__.py")
+    wheel = make_wheel(tmp_path / "made", "demo", "1.0", files={"demo/__init__.py": "A = 1\n", name: b"compiled elsewhere"})
+    install(tmp_path, [wheel], tmp_path / "venv", engine=engine, compiling=compiling)
+    [site] = (tmp_path / "venv").glob("lib/python*/site-packages")
+    with (site / "demo-1.0.dist-info/RECORD").open(newline="") as file:
+        [row] = [row for row in csv.reader(file) if row[0] == name]
+    assert bool(row[1]) == (not compiling)
+    assert ((site / name).read_bytes() == b"compiled elsewhere") == (not compiling)
 
 
 def test_exact_wheels_are_rebuilt_first_and_the_result_is_the_same(tmp_path: Path) -> None:
