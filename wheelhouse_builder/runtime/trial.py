@@ -24,7 +24,7 @@ for module in modules:
     answers.write(json.dumps([module, None]) + "\\n")
     try:
         importlib.import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         answers.write(json.dumps([module, str(error), error.name]) + "\\n")
     except BaseException as error:
         answers.write(json.dumps([module, "%s: %s" % (type(error).__name__, error), ""]) + "\\n")

@@ -171,3 +171,12 @@ def test_the_pip_of_the_host_installs_where_it_is_asked_for_and_new_enough(home:
         run_install(str(path), destination, home.trust, manner)
         assert installed(home.venv) == {"demo", "other", "pip"}
         assert not list(home.venv.rglob("pip/_vendor"))
+
+
+def test_a_module_that_is_there_and_cannot_be_loaded_is_none_that_another_project_brings(home: Home) -> None:
+    """As Windows says it of an extension whose library is missing: by the name that it has within its package."""
+    source = "raise ImportError('DLL load failed while importing _core', name='_core', path='_core.pyd')\n"
+    broken = home.bundle(wheels=[make_wheel(home.directory / "made" / "x", "demo", "1.0", files={"demo/__init__.py": source})])
+    with pytest.raises(InstallError, match="demo cannot be imported"):
+        run_install(broken, Destination(venv=str(home.venv)), home.trust, Manner(engine="direct", compile=False))
+    assert home.names() == set()
