@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 BUNDLE, TRUST = "web.whb", "key.allowed_signers"
 IMPORT_ALL = """\
-import csv, glob, importlib, os, sysconfig
+import csv, glob, importlib, os, sys, sysconfig
 names = set()
 for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
     for record in glob.glob(os.path.join(place, "*.dist-info", "RECORD")):
@@ -25,11 +25,12 @@ for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
                 top, _, rest = row[0].partition("/")
                 if "/" not in rest and top[0] not in "._" and row[0].endswith((".py", ".so", ".pyd")):
                     names.add(top.partition(".")[0])
+names -= set(sys.argv[1:])
 for name in sorted(names):
     importlib.import_module(name)
 print("imported: " + " ".join(sorted(names)))
 """
-"""Imports every top-level module of the environment, and names them; for Python 3.6 too."""
+"""Imports every top-level module of the environment but those that are named, and names them; for Python 3.6 too."""
 
 
 def make_bundle(folder: Path, target: str, left_out: frozenset[str] = frozenset()) -> Path:
@@ -72,7 +73,7 @@ def test_it_installs_where_nothing_is(host: Host, engine: str, media: Callable[[
     run(host.python, bundle, "verify", "--trust", trust)
     install = (host.python, bundle, "install", "--venv", f"{PLACE}/web", "--trust", trust, "--engine", engine)
     run(*install)
-    names = imported(run(f"{PLACE}/web/bin/python", "-I", "-c", IMPORT_ALL))
+    names = imported(run(f"{PLACE}/web/bin/python", "-I", "-c", IMPORT_ALL, *host.lacks))
     assert names > {"PIL", "django", "fastapi", "grpc", "lxml", "numpy", "pandas", "psycopg2", "pydantic", "sqlalchemy", "uvicorn", "yaml"}
     assert json.loads(run(*install, "--json"))["changed"] is False
     assert [path.name for path in tmp_path.iterdir()] == ["web"]

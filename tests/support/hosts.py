@@ -1,4 +1,4 @@
-"""Hosts that have nothing: bare roots of Debian, of several CPythons, of another machine, of another C library; and a Windows.
+"""Hosts that have nothing: bare roots of Debian, of several CPythons, and of another machine; and a Windows.
 
 They are made once, in the directory that WHEELHOUSE_TEST_HOSTS names, by default in ~/.cache. Who enters one has no network, no $HOME, no
 tar, and may write below /opt alone, not to /tmp either.
@@ -26,7 +26,6 @@ CACHE = Path(os.environ.get("WHEELHOUSE_TEST_HOSTS") or Path.home() / ".cache" /
 PYPI = "https://pypi.org/simple"
 MEDIA, PLACE = "/media", "/opt"
 """Where the bundle lies inside, and where there is room."""
-MUSL_LOADER = "lib/ld-musl-x86_64.so.1"
 # Loads a program for arm64 by qemu, in this user namespace alone; F opens it now, for inside the root it is not there.
 _ARM64 = r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
 _ARM64 += (
@@ -47,6 +46,8 @@ class Host:
     """As it is called inside."""
     left_out: frozenset[str] = frozenset()
     """Requirements of the set that publish no wheel for it, or none that works there."""
+    lacks: frozenset[str] = frozenset()
+    """Modules that cannot be imported there, because a part of the standard library is not installed."""
     enter: Callable[[Path, Path], Sequence[str | Path]]
     """The command that runs another inside, with these two directories as media and as place."""
 
@@ -69,13 +70,6 @@ def hosts() -> tuple[Host, ...]:
         _debian_host("debian-sid", "sid", "cp314"),
         *(_build_host(version) for version in builds),
         Host(name="debian-12-arm64", target="cp311-manylinux_2_28_aarch64", python="python3", enter=_enter_arm64),
-        Host(
-            name="musl",
-            target="cp313-musllinux_1_2_x86_64",
-            python="/usr/local/bin/python3.13",
-            left_out=frozenset(["gevent"]),
-            enter=lambda media, place: bubblewrap(musl_root(), media, place),
-        ),
     )
 
 
@@ -84,6 +78,7 @@ def _debian_host(name: str, suite: str, python: str) -> Host:
         name=name,
         target=f"{python}-manylinux_2_28_x86_64",
         python="python3",
+        lacks=frozenset(["setuptools", "pkg_resources"]) if suite == "bullseye" else frozenset(),  # Debian 11 packs distutils on its own
         enter=lambda media, place: bubblewrap(debian_root(suite), media, place),
     )
 
@@ -165,15 +160,6 @@ def debian_root(root: Path, suite: str, machine: str = "amd64", python: str = "p
             subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
         for folder in (MEDIA, PLACE):
             (root / folder.lstrip("/")).mkdir()
-
-
-@kept
-def musl_root(root: Path) -> None:
-    """A CPython for musl, its loader, and nothing else: not even a shell."""
-    subprocess.run(["sh", Path(__file__).with_name("musl-python.sh"), root], check=True)
-    for folder in ("lib", "dev", "proc", "opt", "media", "tmp"):
-        (root / folder).mkdir()
-    shutil.copy(f"/{MUSL_LOADER}", root / MUSL_LOADER)
 
 
 # Windows
