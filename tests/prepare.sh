@@ -20,6 +20,7 @@ if [ "${1:-}" = slow ]; then
   need debootstrap "debootstrap debian-archive-keyring"
   need bwrap bubblewrap
   need qemu-aarch64-static qemu-user-static
+  need musl-gcc "musl musl-tools make"
   # What the recipes build with, and what their tests talk to.
   need busybox busybox-static
   [ -d /usr/lib/postgresql ] || missing="$missing postgresql"

@@ -26,7 +26,7 @@ for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
                 if "/" not in rest and top[0] not in "._" and row[0].endswith((".py", ".so", ".pyd")):
                     names.add(top.partition(".")[0])
 names -= set(sys.argv[1:])
-for name in sorted(names):
+for name in sorted(names, key=lambda name: (name == "pip", name)):
     importlib.import_module(name)
 print("imported: " + " ".join(sorted(names)))
 """

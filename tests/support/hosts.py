@@ -26,6 +26,7 @@ CACHE = Path(os.environ.get("WHEELHOUSE_TEST_HOSTS") or Path.home() / ".cache" /
 PYPI = "https://pypi.org/simple"
 MEDIA, PLACE = "/media", "/opt"
 """Where the bundle lies inside, and where there is room."""
+MUSL_LOADER = "lib/ld-musl-x86_64.so.1"
 # Loads a program for arm64 by qemu, in this user namespace alone; F opens it now, for inside the root it is not there.
 _ARM64 = r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
 _ARM64 += (
@@ -160,6 +161,15 @@ def debian_root(root: Path, suite: str, machine: str = "amd64", python: str = "p
             subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
         for folder in (MEDIA, PLACE):
             (root / folder.lstrip("/")).mkdir()
+
+
+@kept
+def musl_root(root: Path) -> None:
+    """A CPython for musl, its loader, and nothing else: not even a shell."""
+    subprocess.run(["sh", Path(__file__).with_name("musl-python.sh"), root], check=True)
+    for folder in ("lib", "dev", "proc", "opt", "media", "tmp"):
+        (root / folder).mkdir()
+    shutil.copy(f"/{MUSL_LOADER}", root / MUSL_LOADER)
 
 
 # Windows

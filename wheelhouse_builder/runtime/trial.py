@@ -38,7 +38,10 @@ def import_all(job: Job, done: Installation) -> List[str]:
 
     A module that wants another which no distribution brings is none: some projects bring modules for others that they do not require.
     """
-    modules = sorted({module for each in done.records.values() for module in _top_level(each.record)})
+    modules = sorted(
+        {module for each in done.records.values() for module in _top_level(each.record)},
+        key=lambda name: (name == "pip", name),  # once it is imported, setuptools cannot be: it keeps its distutils from pip
+    )
     path = os.path.join(job.scratch, "modules.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(modules, file)
