@@ -66,7 +66,7 @@ def _document(data: bytes) -> dict[str, Any] | None:
     """The document, if it says that it is one of a host."""
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("wheelhouse") in (INVENTORY, REQUEST) else None
 

@@ -31,7 +31,7 @@ from .locking import alone
 from .manifest import ManifestTarget
 from .merge import carry_out, conclude, plan, undo
 from .pip_engine import install_with_host_pip, install_with_pip
-from .places import Place, current_release, point, prepared, superfluous, take_away, tidy
+from .places import Place, current_release, point, prepared, problems_at, superfluous, take_away, tidy
 from .progress import NoProgress, Progress, TimedProgress
 from .receipt import Receipt, is_of, make_receipt, read_receipt, write_receipt
 from .staging import disk_failures, require_space, staging
@@ -130,8 +130,7 @@ def problems_of(order: Order, found: Optional[Receipt]) -> List[str]:
         return ["another bundle, or another target, is there."]
     if found["environment"] != order.place.final:
         return ["it was made for %s." % found["environment"]]
-    with opened(order.place.final) as environment:
-        return damage(environment, found)
+    return problems_at(order.place.final, found, shared=order.place.python is not None)
 
 
 def _already_there(order: Order, parent: Folder, found: Receipt, done: Sequence[str]) -> Installed:

@@ -14,7 +14,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_N
 def alone(path: str, progress: Progress) -> Iterator[None]:
     """Hold the lock file at ``path`` until the end, and take it away then; wait, and say for whom, while another process holds it.
 
-    Raises AlreadyThere for a symbolic link, OSError where the file system has no locks.
+    Raises AlreadyThere for a symbolic link, or another name of somebody's file; OSError where the file system has no locks.
     """
     descriptor = _acquire(path, progress)
     try:
@@ -28,9 +28,10 @@ def alone(path: str, progress: Progress) -> Iterator[None]:
 def _acquire(path: str, progress: Progress) -> int:
     while True:
         if os.path.islink(path):
-            raise AlreadyThere("%s is a symbolic link." % path, hint="Nothing was changed. Find out who put it there, and take it away.")
+            raise _planted(path, "a symbolic link")
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
+            _require_no_other_name(descriptor, path)
             if not _lock(descriptor, wait=False):
                 with progress.step("waiting for process %s" % (os.read(descriptor, 20).decode("ascii", "replace").strip() or "?")):
                     _lock(descriptor, wait=True)
@@ -40,6 +41,16 @@ def _acquire(path: str, progress: Progress) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # its holder took it away meanwhile: whoever comes next makes a new one
+
+
+def _require_no_other_name(descriptor: int, path: str) -> None:
+    """What we write to it would be written to that file."""
+    if os.fstat(descriptor).st_nlink > 1:
+        raise _planted(path, "another name of a file")
+
+
+def _planted(path: str, what: str) -> AlreadyThere:
+    return AlreadyThere("%s is %s." % (path, what), hint="Nothing was changed. Find out who put it there, and take it away.")
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -12,6 +12,7 @@ import shutil
 import stat
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
+from .audit import damage
 from .elsewhere import Interpreter
 from .environment import interpreter_of
 from .errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
@@ -128,7 +129,7 @@ def tidy(parent: Folder, place: Place) -> List[str]:
         path = os.path.join(parent.path, name)
         with opened(path, parent) as left:
             back = put_back(left, parent)
-        if undo(path, parent.path):
+        if place.python and undo(path, parent.path):  # nobody else keeps a journal
             done.append("%s is as it was: an earlier run was killed while it installed there." % parent.path)
         done += ["%s was put back: an earlier run was killed while it replaced it." % os.path.join(parent.path, each) for each in back]
         shutil.rmtree(path, ignore_errors=True)
@@ -142,6 +143,25 @@ def _is_ours(parent: Folder, name: str) -> bool:
     if status is None or not stat.S_ISDIR(status.st_mode):
         return False
     return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
+
+
+def problems_at(path: str, receipt: Receipt, *, shared: bool = False) -> List[str]:
+    """Why the environment at ``path`` is not what its receipt says, or that cannot be told; ``shared``: it is not ours alone."""
+    with opened(path) as environment:
+        if shared:
+            return damage(environment, receipt)
+        if _may_be_anothers(environment):
+            return ["others than this user may have written to it."]
+        problems = damage(environment, receipt)
+    return problems if os.path.exists(interpreter_of(path)) else [*problems, "its interpreter is gone."]
+
+
+def _may_be_anothers(environment: Folder) -> bool:
+    """Whether somebody else can have put there what is there, receipt and all: what he wrote agrees with what he says of it."""
+    if environment.handle is None:
+        return False
+    status = os.fstat(environment.handle)
+    return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & 0o022)
 
 
 # Releases

@@ -72,7 +72,7 @@ def read_receipt(environment: str) -> Optional[Receipt]:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read(MOST).decode("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("receipt") == FORMAT and _is_sound(found) else None
 

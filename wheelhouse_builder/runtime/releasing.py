@@ -4,7 +4,6 @@ import contextlib
 import os
 from typing import Iterator, List, Optional, Tuple
 
-from .audit import damage
 from .errors import InstallError, UsageError
 from .locking import alone
 from .places import (
@@ -15,6 +14,7 @@ from .places import (
     current_release,
     existing_prefix,
     point,
+    problems_at,
     releases,
     superfluous,
     take_away,
@@ -45,8 +45,7 @@ def run_rollback(prefix: str, to: Optional[str] = None, *, progress: Optional[Pr
         root = str(place.prefix)
         current = current_release(root)
         release = _named(root, to) if to else before(root, current or "")
-        with opened(release.path) as environment:
-            problems = damage(environment, release.receipt)
+        problems = problems_at(release.path, release.receipt)
         if problems:
             raise InstallError(
                 "%s is not as it was installed:" % release.name, *["  " + each for each in problems[:20]], hint="Install its bundle again."

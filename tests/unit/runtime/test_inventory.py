@@ -118,6 +118,10 @@ def test_a_damaged_document_is_refused_with_the_place(document: dict[str, Any], 
         read_holdings(written(**document), "web01.json")
 
 
+def test_what_is_nested_beyond_measure_is_no_document() -> None:
+    assert read_holdings(b"[" * 200_000, "web01.json") is None
+
+
 def test_an_environment_of_somebody_else_is_not_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no receipt"):
         run_inventory(venv=str(tmp_path))

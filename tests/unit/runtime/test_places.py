@@ -73,6 +73,41 @@ def test_what_was_changed_since_is_installed_anew_and_told(site: Site) -> None:
     assert said(site.venv) == "demo 1.0\n"
 
 
+def test_what_another_user_could_have_put_there_is_not_believed_whatever_its_receipt_says(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = site.bundle("1.0")
+    site.install(bundle)
+    site.venv.chmod(0o777)
+    assert any("others than this user may have written" in each for each in site.install(bundle)["repaired"])
+    assert stat.S_IMODE(site.venv.stat().st_mode) == 0o755
+    if os.geteuid() == 0:
+        os.chown(site.venv, 65534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert site.install(bundle)["changed"]
+
+
+def test_an_environment_whose_interpreter_is_gone_is_not_whole(site: Site) -> None:
+    bundle = site.bundle("1.0")
+    site.install(bundle)
+    (site.venv / "bin" / "python").unlink()
+    assert any("its interpreter is gone" in each for each in site.install(bundle)["repaired"])
+    assert said(site.venv) == "demo 1.0\n"
+
+
+@pytest.mark.parametrize("planted", ["[" * 200_000, None])
+def test_what_is_no_receipt_is_none(site: Site, planted: str | None) -> None:
+    receipt = site.venv / "wheelhouse-receipt.json"
+    site.venv.mkdir()
+    if planted:
+        receipt.write_text(planted)
+    else:
+        receipt.mkdir()
+    with pytest.raises(AlreadyThere, match="no installation of ours"):
+        site.install(site.bundle("1.0"))
+
+
 def test_two_renames_do_where_no_system_call_exchanges(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch, "_exchange", lambda *_: False)
     site.install(site.bundle("1.0"))
@@ -159,6 +194,15 @@ def test_a_release_that_was_changed_is_not_rolled_back_to(site: Site) -> None:
     site.release(site.bundle("2.0"))
     next(first.glob("lib/python*/site-packages/demo/__init__.py")).write_text("")
     with pytest.raises(InstallError, match="not as it was installed"):
+        run_rollback(str(site.prefix))
+    assert said(site.prefix / "current") == "demo 2.0\n"
+
+
+def test_a_release_that_others_may_write_to_is_not_rolled_back_to(site: Site) -> None:
+    site.release(site.bundle("1.0"))
+    (site.prefix / "releases" / in_use(site)).chmod(0o775)
+    site.release(site.bundle("2.0"))
+    with pytest.raises(InstallError, match="others than this user"):
         run_rollback(str(site.prefix))
     assert said(site.prefix / "current") == "demo 2.0\n"
 
@@ -381,6 +425,25 @@ def test_a_lock_of_a_killed_run_is_none_and_a_planted_link_is_refused(site: Site
     with pytest.raises(AlreadyThere, match="symbolic link"):
         site.install(site.bundle("1.0"))
     assert not (site.directory / "target").exists()
+
+
+def test_a_lock_that_is_another_name_of_somebodys_file_is_refused_and_the_file_stays(site: Site) -> None:
+    precious = site.directory / "precious"
+    precious.write_text("precious")
+    os.link(precious, venv_place(str(site.venv)).lock)
+    with pytest.raises(AlreadyThere, match="another name of a file"):
+        site.install(site.bundle("1.0"))
+    assert precious.read_text() == "precious"
+
+
+def test_a_journal_beside_a_place_that_needs_none_moves_nothing(site: Site) -> None:
+    precious = site.directory / "precious"
+    precious.write_text("precious")
+    left = site.directory / f".wheelhouse-{venv_place(str(site.venv)).mark}left"
+    left.mkdir(mode=0o700)
+    (left / "journal.json").write_text(json.dumps([[], ["precious"]]))
+    assert site.install(site.bundle("1.0"))["repaired"] == [f"{left} was taken away: an earlier run was killed and left it."]
+    assert precious.read_text() == "precious"
 
 
 def test_what_a_stranger_could_have_made_is_not_taken_for_what_a_killed_run_left(site: Site) -> None:
