@@ -40,6 +40,15 @@ if [ -n "$root" ]; then
 fi
 mount --bind "$folder" "$root/mnt"
 mount -o remount,bind,ro "$root/"
+if [ -d "$root/dev/shm" ]; then mount -t tmpfs none "$root/dev/shm"; fi
+if [ -z "$root" ]; then
+  # What is mounted on its own, as /home often is, would stay writable. Where that cannot be told it, it is not seen at all.
+  while read -r _ _ _ _ point _; do
+    case $point in / | /mnt | /mnt/* | /dev | /dev/* | /proc | /proc/* | /sys | /sys/*) continue ;; esac
+    point=$(printf %b "$point")
+    mount -o remount,bind,ro "$point" 2>/dev/null || [ ! -e "$point" ] || mount -t tmpfs -o ro none "$point"
+  done </proc/self/mountinfo
+fi
 if [ -n "$root" ]; then
   mount --bind "$folder/tmp" "$root/tmp"
   exec chroot "$root" /bin/sh -c 'cd /mnt && exec "$@"' sh "$@"
@@ -50,8 +59,14 @@ exec "$@"
 """For a shell in a mount namespace of its own, whose root it is. $1: the folder, $2: the root or nothing, $3: what emulates it or nothing,
 $4: paths that are not to be seen, one a line, then the command.
 """
-SECRETS = (".ssh", ".gnupg", ".config/wheelhouse", ".netrc", ".pypirc", ".aws", ".docker", ".kube")
+SECRETS = (
+    ".ssh", ".gnupg", ".config/wheelhouse", ".netrc", ".pypirc", ".aws", ".docker", ".kube", ".config/pip", ".pip", ".config/uv",
+    ".local/share/uv/credentials", ".git-credentials", ".config/git", ".config/gh", ".config/gcloud", ".azure", ".npmrc",
+    ".local/share/keyrings",
+)  # fmt: skip
 """What builds have no business with, in the home of whoever runs them: keys could leave in what is built."""
+SERVICES = ("/run/user", "/run/dbus", "/run/docker.sock", "/run/containerd", "/run/podman")
+"""Whose sockets run programs for whoever asks, outside of any sandbox. They are files, so being without a network does not hide them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +96,7 @@ class Sandbox:
 def _secrets() -> str:
     """Those that are there, and what names credentials elsewhere: a line for each."""
     named = [Path(path) for path in (os.environ.get("NETRC"),) if path]
-    paths = [*(Path.home() / name for name in SECRETS), *named]
+    paths = [*(Path.home() / name for name in SECRETS), *map(Path, SERVICES), *named]
     return "".join(f"{path.resolve()}\n" for path in paths if path.exists())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from wheelhouse_builder.adapters.process import Processes
+from wheelhouse_builder.adapters.process import Finished, Processes
 from wheelhouse_builder.adapters.sandbox import Sandbox
 
 
@@ -25,6 +26,28 @@ def test_the_folder_is_mnt_and_the_only_place_to_write(folder: Path) -> None:
     assert said(folder, "pwd; echo $ANSWER > made; echo x > /usr/made || true; echo $HOME $TMPDIR; umask").splitlines()[0] == "/mnt"
     assert (folder / "made").read_text() == "42\n"
     assert not Path("/usr/made").exists()
+
+
+class Mounting(Processes):
+    """Runs everything where something of its own is mounted at ``place``."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def run(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Finished:
+        """See Runner."""
+        script = 'mount -t tmpfs none "$0" && exec "$@"'
+        return super().run(["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(self.place), *command], env=env, cwd=cwd)
+
+
+def test_what_is_mounted_on_its_own_cannot_be_written_to_either(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    home.mkdir()
+    script = f"echo x > '{home}/planted'; echo x > /dev/shm/planted; ls '{home}'; echo x > here && cat here"
+    ended = Sandbox(runner=Mounting(home)).run(folder, ["sh", "-c", script])
+    assert "Read-only" in ended.stderr
+    assert ended.stdout == "x\n"
+    assert not Path("/dev/shm/planted").exists()
 
 
 def test_there_is_no_network_not_even_this_host(folder: Path) -> None:
