@@ -34,7 +34,7 @@ def readme_table() -> dict[int, str]:
 
 
 def test_exit_codes_are_unique() -> None:
-    codes = [kind.exit_code for kind in kinds(WheelhouseError) if "exit_code" in vars(kind)]  # others are their parent, told in one module only
+    codes = [kind.exit_code for kind in kinds(WheelhouseError) if "exit_code" in vars(kind)]  # the others are their parent
     assert len(codes) == len(set(codes))
 
 
