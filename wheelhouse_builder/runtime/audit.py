@@ -114,14 +114,16 @@ class _Here:
 
     def record(self, record: WheelRecord) -> str:
         """Where the RECORD of a wheel is installed."""
-        metadata = next((path for path in self.members(record) if path.endswith(".dist-info/METADATA")), "")
-        return posixpath.join(posixpath.dirname(metadata), "RECORD")
+        folders = (posixpath.dirname(path) for path in self.members(record) if path.endswith(".dist-info/METADATA"))
+        own = next((each for each in folders if posixpath.dirname(each) == self.site_packages), "")  # others are those of what it vendors
+        return posixpath.join(own, "RECORD")
 
     def _members(self, record: WheelRecord) -> Iterator[Tuple[str, str]]:
         for row in csv.reader(io.StringIO(record.record.decode("utf-8"))):
             name = row[0].replace("\\", "/") if row else ""
             folder, _, base = name.rpartition("/")
-            if name and name not in record.replaced and not (folder.endswith(".dist-info") and base in UNHASHED):
+            own = folder.endswith(".dist-info") and "/" not in folder
+            if name and name not in record.replaced and not (own and base in UNHASHED):
                 yield self._place(name), row[1]
 
     def _place(self, name: str) -> str:

@@ -20,7 +20,7 @@ from .manifest import PLAIN, ManifestDistribution
 from .notable import notable_names
 from .payload import PIECE, decoder_for, frames_with, pool_places, read_entries
 from .pip_engine import require_fit
-from .placing import Placed, Site, place
+from .placing import Placed, Site, place, require_same
 from .pooled import PooledArchive
 from .progress import Step
 from .scripts import LAUNCHERS, Interpreter, find_launchers
@@ -44,15 +44,17 @@ def install_directly(job: Job) -> Installation:
     """Place what the target needs, compile it, and write each RECORD. Raises as every :data:`~.engine.Engine` does."""
     umask = os.umask(0o077)
     os.umask(umask)
-    done = _place_members(job, umask) or _place_wheels(job, umask)
+    straight = _place_members(job, umask)
+    done = straight or _place_wheels(job, umask)
     compile_placed(job, {filename: placed for filename, (placed, _) in done.placed.items()}, umask)
     require_fit(job)
-    return Installation(done.distributions, done.rewritten, {filename: record for filename, (_, record) in done.placed.items()})
+    records = {filename: record for filename, (_, record) in done.placed.items()}
+    return Installation(done.distributions, done.rewritten, records, unmeasured=straight is not None)
 
 
 def _site(job: Job, umask: int, launchers: Optional[Dict[str, bytes]]) -> Site:
     version = job.host.markers["python_version"].split(".")
-    return Site(job.paths, Interpreter(job.executable, (int(version[0]), int(version[1])), launchers), umask, set())
+    return Site(job.paths, Interpreter(job.executable, (int(version[0]), int(version[1])), launchers), umask, set(), [])
 
 
 # From the pool
@@ -105,6 +107,7 @@ class _Frames:
             in_threads(lambda index: self._work(index, site, step), [*largest_first, *[None] * cores()], self._stop)
         if self._problems:
             raise _refusal(self._problems)
+        require_same(site)
         return _Done(self._distributions, (), {each.filename: self._placed[each.filename] for each in self._distributions})
 
     def _plan(self) -> None:
@@ -210,6 +213,7 @@ def _place_wheels(job: Job, umask: int) -> _Done:
 
     with job.progress.step("placing", total=None):
         in_threads(work, sorted(distributions, key=lambda each: -each.size), threading.Event())
+    require_same(site)
     return _Done(distributions, extracted.rewritten, {each.filename: placed[each.filename] for each in distributions})
 
 

@@ -59,6 +59,8 @@ class Installation(NamedTuple):
     """File names of the wheels whose content was the signed one and whose bytes were not: see :mod:`rewrite`."""
     records: Dict[str, WheelRecord]
     """By the wheel's file name; one for each of ``distributions``."""
+    unmeasured: bool = False
+    """No wheel was made, so none was compared with its signed digest (check 7): every byte hangs on the signature by its chunk alone."""
 
 
 Engine = Callable[[Job], Installation]

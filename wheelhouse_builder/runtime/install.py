@@ -44,6 +44,8 @@ ENGINES: Dict[str, Engine] = {"pip": install_with_pip, "host-pip": install_with_
 DEFAULT_ENGINE = "pip"
 COPIES = 3
 """As much room as the wheels take this many times: as they travel, as they are installed, and what is replaced."""
+UNREAD = (6, 7, 8)
+"""The checks that read the payload: where nothing is installed, they are not made."""
 MOST_TOLD = 5
 """Files that are named when an environment was changed."""
 
@@ -87,6 +89,8 @@ class Installed(NamedTuple):
     """Names of releases that were taken away."""
     seconds: Optional[Dict[str, float]] = None
     """What each step took."""
+    unmade: Tuple[int, ...] = ()
+    """Checks that were not made; all others were passed."""
 
 
 def install(order: Order, progress: Optional[Progress] = None) -> Installed:
@@ -145,7 +149,8 @@ def _already_there(order: Order, parent: Folder, found: Receipt, done: Sequence[
             removed = _collect(order, parent, private)
     pip = next((each["version"] for each in found["distributions"] if each["project"] == "pip"), "")
     replaced = before if before != place.name else None
-    return Installed(found, changed=before != place.name, repaired=tuple(done), replaced=replaced, pip=pip, removed=removed)
+    changed = before != place.name
+    return Installed(found, changed=changed, repaired=tuple(done), replaced=replaced, pip=pip, removed=removed, unmade=UNREAD)
 
 
 def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: TimedProgress) -> Installed:
@@ -176,7 +181,8 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
         removed = _collect(order, parent, private)
     replaced = "%s %s" % (found["bundle"]["name"], found["bundle"]["version"]) if found else used
     pip = pip_version(done.distributions, order.target)
-    return Installed(receipt, changed=True, replaced=replaced, pip=pip, rewritten=done.rewritten, removed=removed)
+    unmade = (7,) if done.unmeasured else ()
+    return Installed(receipt, changed=True, replaced=replaced, pip=pip, rewritten=done.rewritten, removed=removed, unmade=unmade)
 
 
 def _prepare(order: Order, scratch: str, progress: TimedProgress) -> Job:

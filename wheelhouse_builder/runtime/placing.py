@@ -13,7 +13,7 @@ import os
 import posixpath
 import re
 import stat
-from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from .engine import WheelRecord
 from .errors import InstallError
@@ -27,6 +27,8 @@ MAX_METADATA = 128 << 20
 """Bytes of a file of the .dist-info directory."""
 EXECUTABLE = 0o111
 
+_WHEEL = re.compile(r"[^/]+\.dist-info/WHEEL")
+"""Of the wheel itself: those that it vendors have theirs further down."""
 _PURE = re.compile(r"^Root-Is-Purelib:\s*true\s*$", re.IGNORECASE | re.MULTILINE)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _Row = Tuple[str, str, str]
@@ -42,6 +44,8 @@ class Site(NamedTuple):
     umask: int
     folders: Set[str]
     """Directories that are known to be there; all wheels share it."""
+    twice: List[Tuple[str, bytes, str]]
+    """Files that were there when a wheel had them, too: path, SHA-256, and that wheel's file name. Another thread may still write them."""
 
 
 class Placed(NamedTuple):
@@ -64,6 +68,14 @@ class Placed(NamedTuple):
 def place(archive: ZipArchive, distribution: ManifestDistribution, site: Site) -> Tuple[Placed, WheelRecord]:
     """Write the files of a wheel that was found good, but for RECORD. Raises InstallError, OSError."""
     return _Placing(archive, distribution, site).placed()
+
+
+def require_same(site: Site) -> None:
+    """That files which several wheels have, as those of namespaces, are the same in all; once all are placed. Raises InstallError."""
+    for path, digest, filename in sorted(site.twice):
+        with open(path, "rb") as file:
+            if hashlib.sha256(file.read()).digest() != digest:
+                raise InstallError("%s: another distribution has put something else to %s." % (filename, path), hint="Nothing was changed.")
 
 
 def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> None:
@@ -113,7 +125,7 @@ class _Placing:
         self._distribution = distribution
         self._site = site
         self._files = {member.name: member for member in archive.members if not member.is_directory}
-        self._info = next(name for name in self._files if name.endswith(".dist-info/WHEEL")).rpartition("/")[0]
+        self._info = next(name for name in self._files if _WHEEL.fullmatch(name)).partition("/")[0]
         pure = _PURE.search(self._text("WHEEL"))
         self._library = site.paths["purelib" if pure else "platlib"]
         self._points = read_entry_points(self._text("entry_points.txt"))
@@ -191,12 +203,10 @@ class _Placing:
         try:
             write_new(path, pieces, 0o777 & ~self._site.umask | EXECUTABLE if executable else usual)
         except FileExistsError:
-            with open(path, "rb") as file:
-                if file.read() == b"".join(pieces):  # files that several projects share, as those of namespaces
-                    return
-            raise InstallError(
-                "%s: another distribution has put something else to %s." % (self._distribution.filename, path), hint="Nothing was changed."
-            ) from None
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+            self._site.twice.append((path, digest.digest(), self._distribution.filename))
 
     def _text(self, name: str) -> str:
         member = self._files.get("%s/%s" % (self._info, name))

@@ -12,6 +12,7 @@ import zipfile
 from typing import Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from .errors import InstallError
+from .wheel import name_problem
 
 LAUNCHERS = "pip/_vendor/distlib/"
 """Where in the wheel of pip the launchers lie."""
@@ -127,7 +128,7 @@ def _named_for(console: Mapping[str, str], version: Tuple[int, int]) -> Dict[str
 
 def _script(name: str, reference: str, interpreter: Interpreter, kind: str) -> Tuple[str, bytes]:
     match = _REFERENCE.fullmatch(reference.strip())
-    if match is None or name in (".", "..") or "/" in name or "\\" in name:
+    if match is None or "/" in name or name_problem(name):  # the check of wheels takes lines that are indented for parts of those above
         raise InstallError("entry_points.txt: %s = %s cannot become a script." % (ascii(name), ascii(reference)))
     module, function = match.group("module", "function")
     text = (_TEXT if interpreter.version >= (3, 9) else _OLD_TEXT).format(module=module, name=function.split(".")[0], function=function)

@@ -7,8 +7,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ from tests.support.cli import environment
 from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.trees import differences
-from tests.support.wheels import EPOCH, make_wheel, wheel_members
+from tests.support.wheels import EPOCH, core_metadata, make_wheel, wheel_members, wheel_metadata
+from wheelhouse_builder.runtime import placing
 from wheelhouse_builder.runtime.commands import Destination, Manner, run_install
 from wheelhouse_builder.runtime.errors import BundleRefused, InstallError, UsageError
 from wheelhouse_builder.runtime.host import this_host
+from wheelhouse_builder.runtime.placing import write_new
+from wheelhouse_builder.runtime.report import Report
 
 ODD_FILES = {
     "odd/__init__.py": "def main():\n    print('odd')\n",
@@ -88,11 +92,11 @@ def install(
     compiling: bool = True,
     exact: bool = False,
     engine: str = "direct",
-) -> None:
+) -> Report:
     path = directory / "acme.whb"
     path.write_bytes(bundle_for(this_host(), wheels, bundled_pip(), mode=mode).signed(OURS))
     manner = Manner(engine=engine, compile=compiling, imports=False, exact=exact)
-    run_install(str(path), Destination(venv=str(venv)), str(write_trust(directory, OURS)), manner)
+    return run_install(str(path), Destination(venv=str(venv)), str(write_trust(directory, OURS)), manner)
 
 
 def install_by_pip(directory: Path, wheels: list[Path], venv: Path, *options: str) -> None:
@@ -150,6 +154,34 @@ def test_another_distributions_file_is_not_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
+def test_a_file_that_another_wheel_has_too_may_still_be_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(path: str, pieces: Iterable[bytes], mode: int) -> None:
+        write_new(path, _late(pieces) if path.endswith("shared/__init__.py") else pieces, mode)
+
+    monkeypatch.setattr(placing, "write_new", slowly)
+    files = {"shared/__init__.py": "SHARED = True\n"}
+    (tmp_path / "made").mkdir()
+    install(tmp_path, [make_wheel(tmp_path / "made", name, "1.0", files=files) for name in ("one", "two", "three")], tmp_path / "venv")
+
+
+def _late(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    time.sleep(0.3)
+    yield from pieces
+
+
+def test_a_wheel_that_vendors_others_with_their_metadata_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    inner = "whole/_vendor/inner-1.0.dist-info"
+    files = {
+        "whole/_vendor/inner.py": "",
+        f"{inner}/METADATA": core_metadata("inner", "1.0"),
+        f"{inner}/WHEEL": wheel_metadata("py3-none-any"),
+    }
+    files |= {f"{inner}/RECORD": "inner.py,,\n", f"{inner}/entry_points.txt": "[console_scripts]\ninner = inner:main\n"}
+    assert both(tmp_path, [make_wheel(tmp_path / "made", "whole", "1.0", files=files)]) == []
+    assert not (tmp_path / "venv/bin/inner").exists()
+
+
 def test_a_malformed_wheel_is_refused_though_it_is_signed(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     [wheel] = [make_wheel(tmp_path / "made", "demo", "1.0")]
@@ -199,6 +231,15 @@ def test_exact_wheels_are_rebuilt_first_and_the_result_is_the_same(tmp_path: Pat
     (tmp_path / "venv").rename(tmp_path / "first")
     install(tmp_path, wheels, tmp_path / "venv", compiling=False, exact=True)
     assert differences(tmp_path / "first", tmp_path / "venv", ignored=OURS_ALONE) == []
+
+
+def test_the_report_names_no_check_that_was_not_made(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    wheels = [make_wheel(tmp_path / "made", "demo", "1.0")]
+    made = {mode: install(tmp_path, wheels, tmp_path / mode, mode=mode, compiling=False) for mode in ("dense", "plain")}
+    again = install(tmp_path, wheels, tmp_path / "plain", mode="plain", compiling=False)
+    numbers = [[each["number"] for each in report["checks"]] for report in (made["dense"], made["plain"], again)]
+    assert numbers == [[1, 2, 3, 4, 5, 6, 8, 9], [1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 4, 5, 9]]
 
 
 def test_an_engine_that_there_is_not_is_named(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_python_without_removesuffix_gets_the_text_that_pip_wrote_for_it() -> 
     assert b"removesuffix" in new
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/b", r"a\b"])
+@pytest.mark.parametrize("name", ["..", ".", "a/b", r"a\b", "C:acme", "acme:hidden", "nul", "a\x1b[2J"])
 def test_a_script_stays_in_its_directory(name: str) -> None:
     with pytest.raises(InstallError, match="cannot become a script"):
         list(scripts_of(EntryPoints({name: "acme:run"}, {}), Interpreter("/opt/app/bin/python", (3, 12))))
