@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zstandard
 
-from tests import independent_reader, independent_signatures
+from tests import independent_reader
 from wheelhouse_builder.runtime import native, rewrite, sshsig, volumes, zstd_pure, zstd_wheel
 from wheelhouse_builder.runtime import skeleton as skeletons
 from wheelhouse_builder.runtime.bundle import open_bundle
@@ -89,12 +89,12 @@ def canonical(data: bytes) -> Iterator[bytes]:
 
 def signature(data: bytes) -> None:
     """The bytes as the armored text, and as what it encodes; whoever accepts it, the independent reader does, too."""
-    for armored in (data, independent_signatures.armor(data)):
+    for armored in (data, independent_reader.armor(data)):
         with refusals:
             found = sshsig.parse(armored)
             assert sshsig.encode(found.public_key, found.namespace, found.signature) == armored
             sshsig.verify(found, b"{}\n")
-            independent_signatures.signed_by_trusted(sshsig.member_name(found.public_key), armored, b"{}\n", set())
+            independent_reader.signed_by_trusted(sshsig.member_name(found.public_key), armored, b"{}\n", set())
 
 
 def allowed_signers(data: bytes) -> None:
@@ -232,12 +232,11 @@ def read_pool(start: int, length: int) -> Iterator[bytes]:
 
 
 def rebuilt_by_reader(data: bytes) -> bytes | None:
-    out = io.BytesIO()
     try:
-        independent_reader.rebuild(data, io.BytesIO(POOL), out, LIMIT)
-    except independent_signatures.Refused:
+        found = independent_reader.rebuild(data, POOL, LIMIT)
+    except independent_reader.Refused:
         return None
-    return out.getvalue() if len(out.getvalue()) <= LIMIT else None
+    return found if len(found) <= LIMIT else None
 
 
 def rewritten(data: bytes) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.independent_reader import verify
-from tests.independent_signatures import trusted_keys
+from tests.independent_reader import trusted_keys, verify
 from tests.support.cli import environment
 from tests.support.index import LocalIndex
 from tests.support.wheels import make_wheel

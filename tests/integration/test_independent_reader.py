@@ -25,9 +25,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from tests import independent_manifest, independent_reader, independent_signatures
+from tests import independent_reader
 from tests.fuzz import test_corpus
-from tests.independent_signatures import Refused, armor, trusted_keys
+from tests.independent_reader import Refused, armor, trusted_keys
 from tests.support import attested, bundles, frames
 from tests.support.bundles import FOREIGN, OURS, Draft, Key, draft, write_trust
 from tests.support.contents import make_contents
@@ -106,14 +106,10 @@ def readers(tmp_path: Path) -> Readers:
 # Its own promises
 
 
-PARTS = (independent_reader, independent_manifest, independent_signatures)
-
-
-def test_each_part_of_it_has_at_most_300_lines_of_code_and_shares_none_with_the_project() -> None:
-    for part in PARTS:
-        source = inspect.getsource(part)
-        assert len(lines_of_code(source)) <= 300
-        assert "wheelhouse_builder" not in source
+def test_it_has_at_most_490_lines_of_code_and_shares_none_with_the_project() -> None:
+    source = inspect.getsource(independent_reader)
+    assert len(lines_of_code(source)) <= 490
+    assert "wheelhouse_builder" not in source
 
 
 def lines_of_code(source: str) -> set[int]:
