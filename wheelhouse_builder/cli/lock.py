@@ -77,10 +77,7 @@ def _document(new: NewLock) -> dict[str, Any]:
         "first": new.previous is None,
         "added": [_release(release) for release in changes.added],
         "removed": [_release(release) for release in changes.removed],
-        "changed": [
-            {"project": now.project, "from": old.version, "to": now.version, "uploaded": _time(now.uploaded)}
-            for old, now in changes.changed
-        ],
+        "changed": [_change(old, now) for old, now in changes.changed],
         "refiled": [_release(release) for release in changes.refiled],
     }
 

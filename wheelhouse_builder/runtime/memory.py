@@ -13,9 +13,11 @@ import time
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from .errors import BundleRefused, EnvironmentFailure, KeyFailure
+from .locking import alone
 from .manifest import Manifest
 from .moments import later, text_of
 from .policy import Policy
+from .progress import NoProgress
 from .staging import disk_failures
 from .trusted_file import Unbelievable, because, parse_object, read_trusted
 
@@ -125,7 +127,7 @@ def remembering(memory: Memory, manifest: Manifest, digest: str, policy: Policy)
     """Do the work in the body; when it has succeeded, write down that the bundle was here.
 
     That it can be written is seen before the work begins. A bundle without a channel under a trust store without a policy leaves
-    nothing to remember. Raises EnvironmentFailure.
+    nothing to remember. Raises AlreadyThere where a link stands in place of the lock, EnvironmentFailure.
     """
     if manifest.policy.channel is None and policy.version is None:
         yield
@@ -133,60 +135,12 @@ def remembering(memory: Memory, manifest: Manifest, digest: str, policy: Policy)
     lock = memory.path + ".lock"
     with disk_failures(memory.path):
         os.makedirs(os.path.dirname(memory.path), mode=0o755, exist_ok=True)
-        with _alone(lock):
+        with alone(lock, NoProgress()):
             pass
     yield
-    with disk_failures(memory.path), _alone(lock):
+    with disk_failures(memory.path), alone(lock, NoProgress()):
         now = read_memory(memory.path, allow_rollback=memory.allow_rollback)
         _write(memory.path, now.after(manifest, digest, policy, time.time()))
-
-
-@contextlib.contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Hold the lock file at ``path`` until the end; then it goes away. The lock itself goes with the process, however that ends."""
-    descriptor = _open_locked(path)
-    try:
-        yield
-    finally:
-        if os.name == "nt":  # there, a file that somebody has open stays
-            os.close(descriptor)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        else:
-            os.unlink(path)
-            os.close(descriptor)
-
-
-def _open_locked(path: str) -> int:
-    """Open and lock ``path``. Whoever had it before us took the file away: then what we locked is not the lock any more."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        try:
-            _lock(descriptor)
-            if os.name == "nt" or _is_at(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _lock(descriptor: int) -> None:
-    if os.name == "nt":
-        import msvcrt  # noqa: PLC0415 # Windows only
-
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        return
-    import fcntl  # noqa: PLC0415 # not on Windows
-
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-
-def _is_at(descriptor: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _write(path: str, document: Dict[str, Any]) -> None:

@@ -15,10 +15,12 @@ from tests.support.bundles import OURS, Draft, draft, write_trust
 from tests.support.damaged import policy
 from wheelhouse_builder.runtime import memory
 from wheelhouse_builder.runtime.bundle import VerifiedBundle, verify
-from wheelhouse_builder.runtime.errors import BundleRefused, EnvironmentFailure, KeyFailure
+from wheelhouse_builder.runtime.errors import AlreadyThere, BundleRefused, EnvironmentFailure, KeyFailure
+from wheelhouse_builder.runtime.locking import alone
 from wheelhouse_builder.runtime.memory import read_memory, remembering
 from wheelhouse_builder.runtime.moments import seconds
 from wheelhouse_builder.runtime.policy import Policy, Trust, read_trust
+from wheelhouse_builder.runtime.progress import NoProgress
 
 LAST = 2**63 - 1
 
@@ -229,7 +231,7 @@ def test_many_who_change_it_lose_nothing_of_each_other(tmp_path: Path) -> None:
 
     def count() -> None:
         for _ in range(50):
-            with memory._alone(str(tmp_path / "lock")):
+            with alone(str(tmp_path / "lock"), NoProgress()):
                 counter.write_text(str(int(counter.read_text()) + 1))
 
     threads = [threading.Thread(target=count) for _ in range(8)]
@@ -248,7 +250,7 @@ def test_nothing_lies_beside_the_state_file(host: Host) -> None:
 def test_a_link_in_place_of_the_lock_is_not_followed(host: Host, tmp_path: Path) -> None:
     host.state.parent.mkdir()
     host.state.with_name("state.json.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EnvironmentFailure):
+    with pytest.raises(AlreadyThere, match="symbolic link"):
         host.take(host.bundle(1))
     assert not (tmp_path / "elsewhere").exists()
 
