@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wheelhouse_builder.adapters.index import CONNECTIONS, IndexFile, is_absent, shown
+from wheelhouse_builder.adapters.index import CONNECTIONS, IndexFile, InMemory, is_absent, shown
 from wheelhouse_builder.adapters.notary import Notary
 from wheelhouse_builder.adapters.router import Client, Several
 from wheelhouse_builder.errors import DistributionError, IndexFailure
@@ -111,23 +111,10 @@ def _problem(wheel: Wheel, answer: bytes | str | None, demand: Demand, notary: N
     return None
 
 
-@dataclass(kw_only=True, slots=True)
-class _Document:
-    """What arrives, in memory, as long as it is not too long."""
-
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def expect(self, size: int) -> None:
-        """Nothing depends on it."""
+class _Document(InMemory):
+    """As long as it is not too long."""
 
     def write(self, data: bytes) -> None:
-        self.data += data
-        if len(self.data) > MAX_ATTESTATIONS:
+        super().write(data)
+        if self.size > MAX_ATTESTATIONS:
             raise DistributionError(f"its attestations have more than {MAX_ATTESTATIONS} bytes")
-
-    def restart(self) -> None:
-        self.data.clear()

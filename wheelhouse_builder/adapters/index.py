@@ -118,6 +118,29 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(kw_only=True, slots=True)
+class InMemory:
+    """A :class:`Sink` that keeps what arrives."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are there already."""
+        return len(self.data)
+
+    def expect(self, size: int) -> None:
+        """Nothing depends on it."""
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        self.data += data
+
+    def restart(self) -> None:
+        """Forget what has arrived."""
+        self.data.clear()
+
+
 # URLs and credentials
 
 

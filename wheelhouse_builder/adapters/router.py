@@ -21,7 +21,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +32,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from wheelhouse_builder.adapters.index import IndexFile, Login, Sink, absent, is_absent
+from wheelhouse_builder.adapters.index import IndexFile, InMemory, Login, Sink, absent, is_absent
 from wheelhouse_builder.errors import IndexFailure
 
 PORT = 47_611
@@ -67,26 +67,6 @@ class Client(Protocol):
     def download(self, url: str, sink: Sink) -> None:
         """Bring the bytes at ``url`` into ``sink``. Raises IndexFailure."""
         ...
-
-
-@dataclass(kw_only=True, slots=True)
-class _Memory:
-    """A :class:`Sink` that keeps what arrives."""
-
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def expect(self, size: int) -> None:
-        """Nothing depends on it."""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def restart(self) -> None:
-        self.data.clear()
 
 
 class Several:
@@ -183,7 +163,7 @@ class Router(Several):
         """The bytes of a file that a resolver could not fetch itself; None when it is none of them. Raises IndexFailure."""
         if path not in self._carried:
             return None
-        memory = _Memory()
+        memory = InMemory()
         self._client.download(self._carried[path], memory)
         return bytes(memory.data)
 

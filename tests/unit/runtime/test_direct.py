@@ -162,6 +162,8 @@ def test_a_file_that_another_wheel_has_too_may_still_be_half_written(tmp_path: P
     files = {"shared/__init__.py": "SHARED = True\n"}
     (tmp_path / "made").mkdir()
     install(tmp_path, [make_wheel(tmp_path / "made", name, "1.0", files=files) for name in ("one", "two", "three")], tmp_path / "venv")
+    [shared] = (tmp_path / "venv").glob("lib/python*/site-packages/shared/__init__.py")
+    assert shared.read_text() == "SHARED = True\n"
 
 
 def _late(pieces: Iterable[bytes]) -> Iterator[bytes]:
