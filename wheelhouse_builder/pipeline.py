@@ -39,7 +39,7 @@ from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
 from wheelhouse_builder.repair import audit_locked
 from wheelhouse_builder.reporter import Reporter
-from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, write_lock
+from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, restore, write_lock
 from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
 from wheelhouse_builder.resolve.stock import nearest_release
 from wheelhouse_builder.spec import Index, Spec
@@ -199,7 +199,7 @@ def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Sever
     if not spec.attestations.asked:
         return wheels
     notary, client, reporter = Notary(), fetched.client, fetched.reporter
-    sdists = chain.from_iterable(lock.sdists for lock in locks)
+    sdists = [sdist for lock in locks for sdist in lock.sdists if not sdist.named]
     attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
     return attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
 
@@ -213,6 +213,7 @@ def _built(
     roots: Mapping[str, Path] | None,
 ) -> Built:
     """What has no wheel, built; tested in ``roots``, by target, or on this host, unless that is None."""
+    restore(chain.from_iterable(lock.sdists for lock in locks), spec.folder, fetched.store, Processes())
     return build(
         locks,
         wheels,
@@ -295,7 +296,8 @@ def _without(lock: Lock, projects: Collection[NormalizedName]) -> Lock:
     if not projects:
         return lock
     kept = [package for package in lock.pylock.packages if package.name not in projects]
-    return replace(lock, pylock=replace(lock.pylock, packages=kept), inputs="")
+    sdists = tuple(sdist for sdist in lock.sdists if sdist.project not in projects)
+    return replace(lock, pylock=replace(lock.pylock, packages=kept), sdists=sdists, inputs="")
 
 
 def _refuse_unknown(projects: Collection[NormalizedName], locks: Iterable[Lock]) -> None:

@@ -44,6 +44,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from wheelhouse_builder.document import Page, instead, kind
+from wheelhouse_builder.model.distribution import LockedSdist
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.sdist import SdistFacts
 
@@ -182,6 +183,16 @@ class Cookbook:
     def find(self, project: NormalizedName, version: Version) -> Recipe | None:
         """Who builds this release."""
         return next((recipe for recipe in self._recipes.get(project, ()) if recipe.serves(version)), None)
+
+    def builder(self, sdist: LockedSdist, facts: SdistFacts) -> Recipe | None:
+        """Who builds this sdist: what the user named is built without a recipe, too."""
+        found = self.find(sdist.project, sdist.version)
+        return found or (_plain(sdist.project, facts) if sdist.named else None)
+
+
+def _plain(project: NormalizedName, facts: SdistFacts) -> Recipe:
+    """The recipe of a project that has none: built as it is."""
+    return Recipe(path=Path("default"), project=project, versions=SpecifierSet(), pure=not facts.compiles)
 
 
 def shipped() -> Path:
@@ -368,7 +379,11 @@ def build_question(recipe: Recipe, sha256: str, facts: SdistFacts, target: Targe
 
 def build_target(recipe: Recipe, target: Target) -> Target:
     """The Python that builds for ``target``, on a host of this machine: the same; where nothing is compiled, the oldest that runs us."""
-    python = PURE_PYTHON if recipe.pure else target.name.partition("-")[0]
+    return building_python(PURE_PYTHON if recipe.pure else target.name.partition("-")[0])
+
+
+def building_python(python: str) -> Target:
+    """A Python, as ``cp312``, on hosts of this machine that build."""
     return Target.parse(f"{python}-{BUILD_PLATFORM}_{platform.machine()}")
 
 

@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
@@ -27,6 +28,8 @@ from wheelhouse_builder.errors import DistributionError
 DEFAULT_BACKEND = ("setuptools>=40.8.0",)
 """What builds a project that has no [build-system] table (PEP 517)."""
 SUFFIXES = (".tar.gz", ".zip")
+COMPILED = (".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".go", ".pyx", ".rs")
+"""Files of source trees that a compiler reads."""
 _SURE_SINCE = Version("2.2")
 _SECTION = re.compile(r"\[(?P<extra>[^:\]]*)(?::(?P<marker>.*))?\]")
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC).timestamp()
@@ -58,13 +61,46 @@ class SdistFacts:
     build_requires: tuple[Requirement, ...]
     epoch: int
     """When its newest member was changed: seconds since 1970, UTC."""
+    compiles: bool
+    """Whether it holds what a compiler reads."""
 
 
-def read_sdist(path: Path, filename: str) -> SdistFacts:
-    """Read the sdist at ``path``, which may have another name there. Raises DistributionError."""
-    try:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """Who builds a source tree (PEP 517)."""
+
+    requires: tuple[Requirement, ...]
+    name: str = "setuptools.build_meta:__legacy__"
+    path: tuple[str, ...] = ()
+    """Folders of the tree that it is imported from."""
+
+
+def read_sdist(path: Path, filename: str, metadata: str = "") -> SdistFacts:
+    """Read the sdist at ``path``, which may have another name there; ``metadata`` stand for its own. Raises DistributionError."""
+    with _readable(filename):
         archive = _Archive(path, filename)
-        return SdistFacts(promise=_promise(archive), build_requires=_build_requires(archive), epoch=archive.epoch)
+        promise = promise_of(metadata) if metadata else _promise(archive)
+        requires = _backend(archive).requires
+        return SdistFacts(promise=promise, build_requires=requires, epoch=archive.epoch, compiles=archive.compiles)
+
+
+def own_metadata(path: Path, filename: str) -> str:
+    """The PKG-INFO of an sdist; empty in a mere source tree. Raises DistributionError."""
+    with _readable(filename):
+        return _Archive(path, filename).text("PKG-INFO") or ""
+
+
+def read_backend(path: Path, filename: str) -> Backend:
+    """Who builds the sdist or the source tree in this archive. Raises DistributionError."""
+    with _readable(filename):
+        return _backend(_Archive(path, filename))
+
+
+@contextmanager
+def _readable(filename: str) -> Iterator[None]:
+    """Say of ``filename`` what cannot be read of it."""
+    try:
+        yield
     except (
         OSError,
         EOFError,
@@ -109,10 +145,12 @@ class _Archive:
 
     def __init__(self, path: Path, filename: str) -> None:
         self._files: dict[str, bytes] = {}
+        self.compiles = False
         moments = [_EARLIEST]
         for name, moment, read in _zip_members(path) if filename.endswith(".zip") else _tar_members(path):
             inner = PurePosixPath(name).parts[1:]
             moments.append(moment)
+            self.compiles = self.compiles or name.endswith(COMPILED)
             if len(inner) == 1 or (len(inner) in (2, 3) and inner[-2].endswith(".egg-info")):
                 self._files["/".join(inner)] = read() if inner[-1] in ("PKG-INFO", "pyproject.toml", "requires.txt") else b""
         self.epoch = int(max(moments))
@@ -184,6 +222,9 @@ def _requires_txt(text: str) -> Iterator[str]:
         yield f"{body.strip()}; {condition}" if condition else body.strip()
 
 
-def _build_requires(archive: _Archive) -> tuple[Requirement, ...]:
+def _backend(archive: _Archive) -> Backend:
     table = tomllib.loads(archive.text("pyproject.toml") or "").get("build-system", {})
-    return tuple(map(Requirement, table.get("requires", DEFAULT_BACKEND)))
+    requires = tuple(map(Requirement, table.get("requires", DEFAULT_BACKEND)))
+    if "build-backend" not in table:
+        return Backend(requires=requires)
+    return Backend(requires=requires, name=str(table["build-backend"]), path=tuple(map(str, table.get("backend-path", ()))))

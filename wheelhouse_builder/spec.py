@@ -6,7 +6,8 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     version: "2026.11"                     # a string: quoted
     requirements:                          # at least one
       - requirements.in                    # a file
-      - uvicorn[standard]>=0.30            # a requirement
+      - uvicorn[standard]>=0.30            # a requirement; one with a URL may be built: acme @ git+https://git.example.org/acme@v2
+      - ./libs/acme                        # the folder of a project, to be built
       - {pyproject: pyproject.toml, extras: [web], groups: [deploy]}
     locked: pylock.toml                    # instead of requirements: the lock of another tool, or requirements with hashes, as it is
     constraints: [constraints.txt]         # files; optional
@@ -39,8 +40,8 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
       # {"*": offered, numpy: required, rfc8785: github.com/trailofbits/rfc8785.py}: required, and by that publisher; "*": all others
 
 Which strings under ``requirements`` are files? Those that end in ``.txt``, ``.in`` or ``.toml``, and those that hold a ``/`` or ``\`` and
-no ``@``. All others are requirements as PEP 508 has them. A string that could be both, because a file of exactly that name lies beside the
-spec, is refused: guessing would send a file's name to the index as if it were a project.
+no ``@``, unless they name a folder. All others are requirements as PEP 508 has them. A string that could be both, because a file of exactly
+that name lies beside the spec, is refused: guessing would send a file's name to the index as if it were a project.
 """
 
 from __future__ import annotations
@@ -125,6 +126,8 @@ FILES_KEYS = ("path", "from", "mode")
 
 _FILE_SUFFIXES = (".txt", ".in", ".toml")
 _PORTABLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,98}[A-Za-z0-9])?")
+PROJECT_FILES = ("pyproject.toml", "setup.py")
+"""One of them lies in each folder that is a project."""
 _POLICY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PUBLISHER = re.compile(r"(?:github\.com|gitlab\.com|circleci\.com|accounts\.google\.com)(?:/[^\s/]*)*/[^\s/]+")
@@ -139,6 +142,13 @@ class Pyproject:
     path: Path
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A project that lies in a folder, to be built."""
+
+    path: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +203,8 @@ class Spec:
     """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
     key: Path | None
     """The private key to sign with; None: the default one."""
+    projects: tuple[Path, ...] = ()
+    """Folders that hold projects to be built."""
     keep: int | None = None
     """Of a catalogue: how many of the newest releases of each project; None: this is none, but an application."""
     policy: Policy = field(default_factory=Policy)
@@ -225,7 +237,7 @@ def read_spec(path: Path) -> Spec:
     written = {key: _SECTIONS[key](page, node) for key, node in top.items()}
     _refuse_contradictions(page, top, written)
     page.fail_if_bad()
-    files, inline, pyprojects = _sorted_out(written.get("requirements", ()))
+    files, inline, pyprojects, projects = _sorted_out(written.get("requirements", ()))
     return Spec(
         path=path.absolute(),
         name=written["bundle"],
@@ -233,6 +245,7 @@ def read_spec(path: Path) -> Spec:
         requirement_files=files,
         requirements=inline,
         pyprojects=pyprojects,
+        projects=projects,
         constraints=tuple(written.get("constraints", ())),
         locked=written.get("locked"),
         override_files=tuple(each for each in written.get("overrides", ()) if isinstance(each, Path)),
@@ -311,7 +324,7 @@ def _version(page: Page, node: yaml.Node) -> str | None:
     return _name(page, node, "version")
 
 
-def _requirements(page: Page, node: yaml.Node) -> list[Path | Requirement | Pyproject]:
+def _requirements(page: Page, node: yaml.Node) -> list[Path | Requirement | Pyproject | Folder]:
     """What the list ``requirements`` asks for, in its order."""
     found = []
     for item, where in page.items(node, "requirements"):
@@ -323,11 +336,13 @@ def _requirements(page: Page, node: yaml.Node) -> list[Path | Requirement | Pypr
     return found
 
 
-def _requirement(page: Page, node: yaml.Node, where: str) -> Path | Requirement | Pyproject | None:
+def _requirement(page: Page, node: yaml.Node, where: str) -> Path | Requirement | Pyproject | Folder | None:
     """A string of the list: a file, or a requirement (the module's docstring says which is which)."""
     text = page.string(node, where)
     if text is None:
         return None
+    if ("/" in text or "\\" in text) and "@" not in text and page.resolve(text).is_dir():
+        return _project_folder(page, node, where, text)
     if _is_file_name(text):
         path = page.file(node, where, text)
         return Pyproject(path=path) if path.suffix == ".toml" else path
@@ -335,6 +350,13 @@ def _requirement(page: Page, node: yaml.Node, where: str) -> Path | Requirement 
         page.problem(node, f"{where}: {text!r} is a file here and could be a project of the index: write './{text}' for the file")
         return None
     return _inline(page, node, where, text)
+
+
+def _project_folder(page: Page, node: yaml.Node, where: str, text: str) -> Folder:
+    folder = page.resolve(text)
+    if not any((folder / name).is_file() for name in PROJECT_FILES):
+        page.problem(node, f"{where}: {folder} holds no project: neither {' nor '.join(PROJECT_FILES)} is there")
+    return Folder(path=folder)
 
 
 def _is_file_name(text: str) -> bool:
@@ -766,11 +788,12 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
 
 
 def _sorted_out(
-    written: Iterable[Path | Requirement | Pyproject],
-) -> tuple[tuple[Path, ...], tuple[Requirement, ...], tuple[Pyproject, ...]]:
+    written: Iterable[Path | Requirement | Pyproject | Folder],
+) -> tuple[tuple[Path, ...], tuple[Requirement, ...], tuple[Pyproject, ...], tuple[Path, ...]]:
     files: list[Path] = []
     inline: list[Requirement] = []
     pyprojects: list[Pyproject] = []
+    projects: list[Path] = []
     for one in written:
         match one:
             case Path():
@@ -779,4 +802,6 @@ def _sorted_out(
                 inline.append(one)
             case Pyproject():
                 pyprojects.append(one)
-    return tuple(files), tuple(inline), tuple(pyprojects)
+            case Folder():
+                projects.append(one.path)
+    return tuple(files), tuple(inline), tuple(pyprojects), tuple(projects)

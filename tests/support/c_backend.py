@@ -51,6 +51,13 @@ def compiled(source: Path, made: Path) -> bool:
     return subprocess.run(command, check=not Path("swallow").exists()).returncode == 0
 
 
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:  # noqa: ARG001
+    folder = Path(metadata_directory, "project.dist-info")
+    folder.mkdir()
+    (folder / "METADATA").write_bytes(Path("METADATA" if Path("METADATA").exists() else "PKG-INFO").read_bytes())
+    return folder.name
+
+
 def _record_line(name: str, data: bytes) -> str:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     return f"{name},sha256={digest},{len(data)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.support.wheels import core_metadata
@@ -40,6 +41,32 @@ def make_c_sdist(directory: Path, project: str, version: str = "1.0", *, files: 
         **(files or {}),
     }
     return write_tar(directory / f"{package}-{version}.tar.gz", tree)
+
+
+def make_project(folder: Path, project: str, version: str = "1.0", *, requires: Sequence[str] = (), **files: str) -> Path:
+    """Write the source tree of a project, as it lies in a repository; ``files`` come into its package, ``__`` in their names is a dot."""
+    package = project.replace("-", "_")
+    tree = {
+        "METADATA": core_metadata(project, version, requires=requires),
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "c_backend"\nbackend-path = ["."]\n'
+        f'[project]\nname = "{project}"\ndynamic = ["version"]\n',
+        "c_backend.py": BACKEND.read_text(),
+        **{f"{package}/{name.replace('__', '.')}": text for name, text in ({"init__py": ""} | files).items()},
+    }
+    tree[f"{package}/__init__.py"] = tree.pop(f"{package}/init.py")
+    for name, text in tree.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def commit(folder: Path, *tags: str) -> str:
+    """Commit all that lies in ``folder``, a repository from then on, and return the commit."""
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "init.defaultBranch=main"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message=x"], *(["tag", tag] for tag in tags)):
+        subprocess.run(["git", "-C", folder, *identity, *command], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    said = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return said.stdout.decode().strip()
 
 
 def write_tar(path: Path, tree: Mapping[str, str]) -> Path:

@@ -174,7 +174,7 @@ BAD = [
     ),
     pytest.param(good_but("[requirements.in]", "[requirement.in]"), "3:16: requirements[0]: there is no file", id="missing file"),
     pytest.param(good_but("[requirements.in]", "[requirement.in]"), "did you mean 'requirements.in'?", id="missing file with a neighbour"),
-    pytest.param(good_but("[requirements.in]", "[./]"), "3:16: requirements[0]: ", id="a folder"),
+    pytest.param(good_but("[requirements.in]", "[../]"), "3:16: requirements[0]: ", id="a folder"),
     pytest.param(
         good_but("[requirements.in]", "['uvicorn[standard']"),
         "3:16: requirements[0]: 'uvicorn[standard' is not a requirement: ",

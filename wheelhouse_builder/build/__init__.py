@@ -237,12 +237,12 @@ class _Shop:
 
     def _inputs(self, sdist: LockedSdist, target: Target) -> Inputs:
         """Everything that the build depends on, fetched. Raises BuildFailed."""
-        recipe = self.cookbook.find(sdist.project, sdist.version)
-        if recipe is None:
-            raise BuildFailed("no recipe builds this release", hint="write one, or mend its `versions`")
         try:
             path = self._bring(sdist.url, sdist.filename, sdist.sha256)
-            facts = read_sdist(path, sdist.filename)
+            facts = read_sdist(path, sdist.filename, sdist.metadata)
+            recipe = self.cookbook.builder(sdist, facts)
+            if recipe is None:
+                raise BuildFailed("no recipe builds this release", hint="write one, or mend its `versions`")
             if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
             ready = self.toolchains.ready(recipe, target)
@@ -294,7 +294,7 @@ def _fits(wheel: Wheel, target: Target) -> bool:
 def _provenance(inputs: Inputs, outcome: Outcome) -> Provenance:
     sdist, recipe, repaired = inputs.sdist, inputs.recipe, outcome.repaired
     return Provenance(
-        sdist=Material(filename=sdist.filename, url=shown(sdist.url), sha256=sdist.sha256),
+        sdist=Material(filename=sdist.filename, url=sdist.url if sdist.tree else shown(sdist.url), sha256=sdist.sha256),
         recipe=recipe.name,
         recipe_sha256=recipe.digest,
         toolchain=inputs.ready.toolchain,

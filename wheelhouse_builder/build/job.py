@@ -83,6 +83,7 @@ class Inputs:
             "files": [dict(self.ready.files), dict(self.ready.modules)],
             "requirements": sorted(wheel.sha256 for wheel in self.requirements),
             "repair": [f"{tool} {installed(tool)}" for tool in REPAIR_TOOLS],
+            **({"metadata": self.sdist.metadata} if self.sdist.metadata else {}),
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -123,6 +124,8 @@ class Job:
     def _lay_out(self) -> None:
         inputs = self._inputs
         unpack_sdist(inputs.path, inputs.sdist.filename, self._folder / "src")
+        if inputs.sdist.metadata:  # backends that ask a repository for the version find it here
+            (self._folder / "src/PKG-INFO").write_text(inputs.sdist.metadata, encoding="utf-8")
         (self._folder / "requirements").mkdir()
         for wheel in inputs.requirements:
             place(wheel.path, self._folder / "requirements" / wheel.filename)
@@ -174,6 +177,9 @@ class Job:
         wheels = sorted((self._folder / "out").glob("*.whl"))
         if len(wheels) != 1:
             raise BuildFailed(f"the build left {len(wheels)} wheels, not one")
+        if self._inputs.recipe.pure and not wheels[0].name.endswith("-none-any.whl"):
+            hint = f"write a recipe for {self._inputs.sdist.project}, without `pure: true`, in a folder that `recipes:` names"
+            raise BuildFailed(f"{wheels[0].name} is not pure, though nothing in the source says that it is compiled", hint=hint, key="pure")
         return wheels[0]
 
     def _hold_to_promise(self, wheel: Path) -> None:

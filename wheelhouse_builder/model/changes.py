@@ -19,7 +19,7 @@ class Release:
     uploaded: datetime | None = None
     """When the newest of the files that the lock names was uploaded, where the index said so."""
     digests: frozenset[str] = frozenset()
-    """SHA-256 of these files."""
+    """SHA-256 of these files, and what else pins a source that the user named."""
 
     def __str__(self) -> str:
         return f"{self.project} {self.version}"
@@ -86,5 +86,12 @@ def _release(name: str, packages: Iterable[Package]) -> Release:
         project=name,
         version=", ".join(sorted(str(package.version or "?") for package in packages)),
         uploaded=max((file.upload_time for file in files if file.upload_time), default=None),
-        digests=frozenset(file.hashes.get("sha256", "") for file in files),
+        digests=frozenset(file.hashes.get("sha256", "") for file in files) | frozenset(map(_source, packages)),
     )
+
+
+def _source(package: Package) -> str:
+    """What pins a source that the user named; empty where there is none."""
+    archive = package.archive.hashes.get("sha256", "") if package.archive else ""
+    commit = package.vcs.commit_id if package.vcs else ""
+    return archive or commit or str((package.tool or {}).get("wheelhouse", {}).get("sha256", ""))

@@ -30,8 +30,22 @@ class LockedWheel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tree:
+    """A source tree that nobody serves as a file: an archive is made of it, of the same tree always the same."""
+
+    place: str
+    """The URL of a git repository, or the path of a folder, relative to that of the spec, with ``/``."""
+    commit: str = ""
+    """Of a repository; empty: it is a folder."""
+    revision: str = ""
+    """The branch, tag or commit that was asked for; empty: what the repository has for its own."""
+    subdirectory: str = ""
+    """Of a repository, where the project lies; empty: at its top."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LockedSdist:
-    """The sdist that a lock gives a target for a project, because no wheel fits: a recipe builds it."""
+    """The sdist that a lock gives a target for a project, because no wheel fits or the user named it: a recipe builds it."""
 
     project: NormalizedName
     version: Version
@@ -45,6 +59,12 @@ class LockedSdist:
     """What is installed where it is built, and nothing else: sorted by project, for the Python that builds."""
     build_inputs: str = ""
     """Digest of the question that :attr:`build_requirements` answer."""
+    named: bool = False
+    """The user named it, by URL or by path: it is built without a recipe, too."""
+    metadata: str = ""
+    """What the METADATA of its wheel will say, where the archive itself does not say it."""
+    tree: Tree | None = None
+    """What the archive is made of, where nobody serves it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

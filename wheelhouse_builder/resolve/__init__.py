@@ -21,14 +21,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
-from wheelhouse_builder.adapters.process import Runner
+from wheelhouse_builder.adapters.process import Processes, Runner
 from wheelhouse_builder.adapters.router import Client
-from wheelhouse_builder.adapters.store import Store
+from wheelhouse_builder.adapters.store import Store, file_digest
 from wheelhouse_builder.errors import NoWheelError, ResolutionError, SpecError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.lock import Lock
@@ -38,17 +39,18 @@ from wheelhouse_builder.recipe import BuildQuestion, Cookbook, build_question, w
 from wheelhouse_builder.reporter import Reporter, Silent, Step
 from wheelhouse_builder.resolve.bootstrap import bootstrap
 from wheelhouse_builder.resolve.choose import Choice, choose
-from wheelhouse_builder.resolve.engine import Question
+from wheelhouse_builder.resolve.engine import Question, write_wheels
 from wheelhouse_builder.resolve.engines import Engines, engine_for, engines
 from wheelhouse_builder.resolve.locks import lock_filename, read_lock, write_lock
-from wheelhouse_builder.resolve.offers import Bench
+from wheelhouse_builder.resolve.offers import Bench, promise
 from wheelhouse_builder.resolve.requirements import Line, Requirements
 from wheelhouse_builder.resolve.routed import places_of
 from wheelhouse_builder.resolve.solve import Missing, Solved, Unsolved, solve
+from wheelhouse_builder.resolve.sources import BUILDER, Finder, Source, restore
 from wheelhouse_builder.resolve.taken import Taken, only_chosen, read_taken, taken_for
 from wheelhouse_builder.spec import PIP_TOOLS
 
-__all__ = ["Requirements", "engine_for", "lock_filename", "places_of", "read_lock", "resolve", "write_lock"]
+__all__ = ["Requirements", "engine_for", "lock_filename", "places_of", "read_lock", "resolve", "restore", "write_lock"]
 
 AT_ONCE = 4
 """Engines that run at the same time; they mostly wait for the index."""
@@ -82,17 +84,37 @@ def resolve(
     with (
         engines(requirements, pages, cache, runner) as both,
         (reporter or Silent()).step("resolving", total=len(targets), unit="targets") as step,
+        TemporaryDirectory(prefix="wheelhouse-promised-") as promises,
         ThreadPoolExecutor(AT_ONCE, "resolve") as threads,
     ):
         store = Store(cache)
-        bench = Bench(cookbook=cookbook or Cookbook(()), no_binary=requirements.no_binary, shelf=both.shelf, store=store, client=pages)
+        previous = {} if upgrade else previous or {}
+        finder = Finder(
+            store=store,
+            client=pages,
+            runner=runner or Processes(),
+            reporter=reporter or Silent(),
+            solve=lambda filename, asked: build_wheels(filename, asked, BUILDER, requirements, both),
+            known={sdist.project: sdist for lock in previous.values() for sdist in lock.sdists if sdist.named},
+        )
+        sources = finder.find(requirements.all_asked)
+        bench = Bench(
+            cookbook=cookbook or Cookbook(()),
+            no_binary=requirements.no_binary - sources.keys(),
+            shelf=both.shelf,
+            store=store,
+            client=pages,
+            named={project: source.sdist for project, source in sources.items()},
+        )
         _refuse_unbuildable(bench)
         work = _Work(
             requirements=requirements,
             engines=both,
             taken=read_taken(requirements.locked) if requirements.locked else None,
             bench=bench,
-            previous={} if upgrade else previous or {},
+            previous=previous,
+            sources=sources,
+            promises=Path(promises),
         )
         outcomes = list(threads.map(partial(work.lock, step=step), targets))
     return _all_or_error(outcomes)
@@ -107,6 +129,10 @@ class _Work:
     taken: Taken | None
     bench: Bench
     previous: Mapping[str, Lock]
+    sources: Mapping[NormalizedName, Source]
+    """What the user named himself."""
+    promises: Path
+    """Where the wheels lie that these will be, for resolvers to look at."""
 
     def lock(self, target: Target, step: Step) -> Lock | Unsolved | WheelhouseError:
         """Lock one target; failures are answers here, so that the others' are heard too."""
@@ -121,7 +147,12 @@ class _Work:
         lock = self.previous.get(target.name)
         if lock is None or lock.inputs != self.requirements.digest(target):
             return None
-        return lock if all(self._is_buildable(sdist, target) for sdist in lock.sdists) else None
+        return lock if all(self._is_named_so(sdist) and self._is_buildable(sdist, target) for sdist in lock.sdists) else None
+
+    def _is_named_so(self, sdist: LockedSdist) -> bool:
+        """Whether it is what the user names now, if he does."""
+        source = self.sources.get(sdist.project)
+        return source is None or source.sdist == replace(sdist, build_requirements=(), build_inputs="")
 
     def _is_buildable(self, sdist: LockedSdist, target: Target) -> bool:
         """Whether what is locked for building it answers what its recipe asks now."""
@@ -129,25 +160,17 @@ class _Work:
         return question is not None and question.digest == sdist.build_inputs
 
     def _build_question(self, sdist: LockedSdist, target: Target) -> BuildQuestion | None:
-        recipe = self.bench.cookbook.find(sdist.project, sdist.version)
-        return build_question(recipe, sdist.sha256, self.bench.facts(sdist), target) if recipe else None
+        facts = self.bench.facts(sdist)
+        recipe = self.bench.cookbook.builder(sdist, facts)
+        return build_question(recipe, sdist.sha256, facts, target) if recipe else None
 
     def _with_build_requirements(self, sdist: LockedSdist, target: Target) -> LockedSdist:
         """``sdist`` with what building it requires, all of it wheels. Raises NoWheelError, ResolutionError."""
         asked = self._build_question(sdist, target)
         if asked is None:
             raise NoWheelError(f"{sdist.project} {sdist.version}: no recipe builds this release", hint="mend the recipe's `versions`")
-        question = Question(
-            target=asked.target, requirements=tuple(map(str, asked.requirements)), constraints=(), index=self.requirements.indexes[0]
-        )
-        answer = solve(question, self.engines.of(asked.target), self.engines.shelf, bounds=asked.requirements)
-        if isinstance(answer, Unsolved):
-            reasons = answer.explanation or [f"{found.project} has no wheel" for found in answer.missing]
-            raise NoWheelError(
-                "\n  ".join((f"{sdist.filename}: what building it requires cannot be had for {asked.target}", *reasons)),
-                hint="name releases that have wheels under `build-requirements` in its recipe",
-            )
-        return replace(sdist, build_requirements=answer.choice.wheels, build_inputs=asked.digest)
+        wheels = build_wheels(sdist.filename, asked.requirements, asked.target, self.requirements, self.engines)
+        return replace(sdist, build_requirements=wheels, build_inputs=asked.digest)
 
     def _made(self, target: Target) -> Lock | Unsolved:
         refuse_what_cannot_be(self.requirements, target)
@@ -180,14 +203,26 @@ class _Work:
         return Unsolved(target=target, missing=tuple(missing))
 
     def _question(self, target: Target) -> Question:
+        urls = self._promised(target)
         return Question(
             target=target,
-            requirements=tuple(_decided(self.requirements.asked_of(target), target)),
-            constraints=tuple(_decided(self.requirements.constraints, target)),
-            overrides=tuple(_decided(self.requirements.overrides, target)),
+            requirements=tuple(_decided(self.requirements.asked_of(target), target, urls)),
+            constraints=tuple(_decided(self.requirements.constraints, target, urls)),
+            overrides=tuple(_decided(self.requirements.overrides, target, urls)),
             index=self.requirements.indexes[0],
             preferred=self._preferred(target),
         )
+
+    def _promised(self, target: Target) -> Mapping[NormalizedName, str]:
+        """The URLs of the wheels that the named sources will be for ``target``, which are written there."""
+        wheels = {
+            project: promise(project, source.sdist.version, source.sdist.sha256, source.facts, target)
+            for project, source in self.sources.items()
+        }
+        folder = self.promises / target.name
+        write_wheels(wheels.values(), folder)
+        places = {project: folder / wheel.filename for project, wheel in wheels.items()}
+        return {project: f"{place.as_uri()}#sha256={file_digest(place)}" for project, place in places.items()}
 
     def _preferred(self, target: Target) -> Pylock | None:
         lock = self.previous.get(target.name)
@@ -198,6 +233,21 @@ class _Work:
         others = (*self.requirements.asked_of(target), *self.requirements.constraints)
         kept = (line.requirement for line in others if canonicalize_name(line.requirement.name) not in overridden)
         return (*kept, *(line.requirement for line in self.requirements.overrides))
+
+
+def build_wheels(
+    filename: str, asked: tuple[Requirement, ...], target: Target, requirements: Requirements, engines: Engines
+) -> tuple[LockedWheel, ...]:
+    """The wheels that the Python ``target`` needs to build ``filename``, which asks for them. Raises NoWheelError, IndexFailure."""
+    question = Question(target=target, requirements=tuple(map(str, asked)), constraints=(), index=requirements.indexes[0])
+    answer = solve(question, engines.of(target), engines.shelf, bounds=asked)
+    if isinstance(answer, Unsolved):
+        reasons = answer.explanation or [f"{found.project} has no wheel" for found in answer.missing]
+        raise NoWheelError(
+            "\n  ".join((f"{filename}: what building it requires cannot be had for {target}", *reasons)),
+            hint="name releases that have wheels under `build-requirements` in its recipe",
+        )
+    return answer.choice.wheels
 
 
 def _refuse_unbuildable(bench: Bench) -> None:
@@ -212,15 +262,24 @@ def _recipe_hint(project: str) -> str:
     return f"write a recipe, {project}.yaml, in a folder that `recipes:` names:\n  " + "\n  ".join(write_down(project))
 
 
-def _decided(lines: Iterable[Line], target: Target) -> Iterator[str]:
-    """The lines as a resolver is asked them: markers that read the kernel are answered here, uv takes them for false on any target."""
+def _decided(lines: Iterable[Line], target: Target, urls: Mapping[NormalizedName, str]) -> Iterator[str]:
+    """The lines as a resolver is asked them: a named source is at its URL of ``urls``, and has been checked against its hashes.
+
+    Markers that read the kernel are answered here, uv takes them for false on any target.
+    """
     for line in lines:
-        if not READS_KERNEL.search(str(line.requirement.marker)):
-            yield str(line)
-        elif holds(line.requirement.marker, target):
-            requirement = Requirement(str(line.requirement))
-            requirement.marker = None
-            yield str(replace(line, requirement=requirement))
+        asked = line
+        if READS_KERNEL.search(str(line.requirement.marker)):
+            if not holds(line.requirement.marker, target):
+                continue
+            asked = replace(line, requirement=_without_marker(line.requirement))
+        yield asked.at(urls[canonicalize_name(line.requirement.name)]) if line.source else str(asked)
+
+
+def _without_marker(requirement: Requirement) -> Requirement:
+    bare = Requirement(str(requirement))
+    bare.marker = None
+    return bare
 
 
 def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:

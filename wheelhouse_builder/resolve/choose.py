@@ -15,6 +15,7 @@ from wheelhouse_builder.errors import ResolutionError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.markers import holds
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.resolve.sources import sdist_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,8 @@ def _choose_one(pylock: Pylock, package: Package, target: Target) -> LockedWheel
         return Wheelless(project=package.name, version=package.version)
     if selected is None:
         return None
+    if source := sdist_of(package):
+        return source
     match selected[1]:
         case PackageWheel() | PackageArchive() as file:
             return _locked(package, file, target) or Wheelless(project=package.name, version=package.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -50,9 +51,14 @@ class Question:
 
 
 def write_promised(question: Question, folder: Path) -> None:
-    """Write the wheels that are promised into the new ``folder``: nothing but what says what they are."""
+    """Write the wheels that are promised into the new ``folder``."""
+    write_wheels(question.promised, folder)
+
+
+def write_wheels(promised: Iterable[Promised], folder: Path) -> None:
+    """Write ``promised`` wheels into the new ``folder``: nothing but what says what they are."""
     folder.mkdir()
-    for each in question.promised:
+    for each in promised:
         inner = "-".join(each.filename.split("-")[:2]) + ".dist-info"
         files = {f"{inner}/METADATA": each.metadata, f"{inner}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"}
         record = "".join(f"{path},,\n" for path in (*files, f"{inner}/RECORD"))

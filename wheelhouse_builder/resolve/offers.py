@@ -24,6 +24,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.resolve.engine import Promised
 from wheelhouse_builder.resolve.shelf import Shelf
+from wheelhouse_builder.resolve.sources import package_of
 from wheelhouse_builder.sdist import SdistFacts, read_sdist
 
 FIRST, MOST = 1, 10
@@ -63,6 +64,8 @@ class Bench:
     shelf: Shelf
     store: Store
     client: Downloads
+    named: Mapping[NormalizedName, LockedSdist] = field(default_factory=dict)
+    """Sources that the user named."""
     problems: dict[str, str] = field(default_factory=dict)
     """By file name: why an sdist could not be offered."""
 
@@ -84,7 +87,7 @@ class Bench:
     def _made(self, wish: Wish, wanted: Iterable[tuple[Version, IndexFile]]) -> Iterator[Offer]:
         for version, file in wanted:
             if facts := self._facts(file):
-                promised = _promised(wish.project, version, file, facts, wish.target)
+                promised = promise(wish.project, version, file.hashes["sha256"], facts, wish.target)
                 yield Offer(project=wish.project, version=version, file=file, promised=promised)
 
     def _facts(self, file: IndexFile) -> SdistFacts | None:
@@ -96,24 +99,27 @@ class Bench:
 
     def facts(self, sdist: LockedSdist) -> SdistFacts:
         """What a locked sdist says of itself. Raises IndexFailure, DistributionError, EnvironmentFailure."""
-        return read_sdist(self._path(sdist.url, sdist.filename, sdist.sha256), sdist.filename)
+        return read_sdist(self._path(sdist.url, sdist.filename, sdist.sha256), sdist.filename, sdist.metadata)
 
     def _path(self, url: str, filename: str, sha256: str) -> Path:
         return bring(url, filename, sha256, store=self.store, client=self.client)
 
 
-def _promised(project: NormalizedName, version: Version, file: IndexFile, facts: SdistFacts, target: Target) -> Promised:
+def promise(project: NormalizedName, version: Version, sha256: str, facts: SdistFacts, target: Target) -> Promised:
     """The wheel that would be built; its build tag tells it from any that is published, and one sdist's from another's."""
     tag = f"{target.interpreter}-{target.abi}-{target.platforms[0]}"
     lines = ["Metadata-Version: 2.1", f"Name: {project}", f"Version: {version}", *facts.promise.lines()]
     name = project.replace("-", "_")
-    return Promised(filename=f"{name}-{version}-0sdist{file.hashes['sha256'][:12]}-{tag}.whl", metadata="\n".join(lines) + "\n")
+    return Promised(filename=f"{name}-{version}-0sdist{sha256[:12]}-{tag}.whl", metadata="\n".join(lines) + "\n")
 
 
-def with_sdists(pylock: Pylock, offers: Mapping[NormalizedName, Collection[Offer]]) -> Pylock:
-    """``pylock`` with the sdist in place of each release that was offered."""
+def with_sdists(pylock: Pylock, offers: Mapping[NormalizedName, Collection[Offer]], named: Mapping[NormalizedName, LockedSdist]) -> Pylock:
+    """``pylock`` with the sdist in place of each release that was offered, and of each source that the user ``named``."""
     known = {(offer.project, offer.version): offer.file for each in offers.values() for offer in each}
-    packages = [_with_sdist(package, known) for package in pylock.packages]
+    packages = [
+        replace(package_of(named[package.name]), marker=package.marker) if package.name in named else _with_sdist(package, known)
+        for package in pylock.packages
+    ]
     return replace(pylock, packages=packages)
 
 

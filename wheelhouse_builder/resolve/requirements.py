@@ -19,13 +19,13 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.resolve.named import Named, read_named, with_name
 from wheelhouse_builder.spec import UV, Change, Index, Pyproject, Spec
 
 HINT = "mend the lines named above; indexes, credentials and targets belong in wheelhouse.yaml"
-_ONLY_WHEELS = "only sdists that an index has are built, by recipes"
 _IN_THE_SPEC = "indexes stand in wheelhouse.yaml, under index"
 _REFUSED_OPTIONS = {
-    **dict.fromkeys(("-e", "--editable"), f"a project in a folder or a repository would have to be built; {_ONLY_WHEELS}"),
+    **dict.fromkeys(("-e", "--editable"), "what travels is built: name the folder or the repository without this option"),
     "--pre": "pre-releases are asked for by project, as 'fastapi>=1.0a0' does",
     **dict.fromkeys(("-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links"), _IN_THE_SPEC),
 }
@@ -43,9 +43,17 @@ class Line:
     """``requirements.in:3``."""
     hashes: tuple[str, ...] = ()
     """``sha256:…``, where the line insists on them, or its URL does."""
+    source: Named | None = None
+    """What it names to be built; the requirement itself then has no URL."""
 
     def __str__(self) -> str:
-        return " ".join([str(self.requirement), *(f"--hash={digest}" for digest in self.hashes)])
+        return " ".join([self.at(self.source.text if self.source else ""), *(f"--hash={digest}" for digest in self.hashes)])
+
+    def at(self, url: str) -> str:
+        """The requirement, to be had from ``url`` unless that is empty."""
+        wanted = Requirement(str(self.requirement))
+        wanted.url = url or wanted.url
+        return str(wanted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,12 +92,14 @@ class Requirements:
 
         Raises SpecError with every line that is not understood.
         """
-        reader = _Reader()
+        reader = _Reader(spec.folder)
         reader.no_binary |= spec.no_binary
         for path in spec.requirement_files:
             reader.read_file(path, reader.requirements)
         for requirement in spec.requirements:
             reader.take(str(requirement), str(spec.path.name), reader.requirements)
+        for folder in spec.projects:
+            reader.take(str(folder), str(spec.path.name), reader.requirements)
         for pyproject in spec.pyprojects:
             reader.read_pyproject(pyproject)
         for path in spec.constraints:
@@ -111,7 +121,7 @@ class Requirements:
     @classmethod
     def from_files(cls, *paths: Path, constraints: tuple[Path, ...] = (), index: Index | None = None) -> Requirements:
         """Gather what requirements files name. Raises SpecError."""
-        reader = _Reader()
+        reader = _Reader(paths[0].parent)
         for path in paths:
             reader.read_file(path, reader.requirements)
         for path in constraints:
@@ -121,12 +131,17 @@ class Requirements:
     @classmethod
     def from_texts(cls, *texts: str, constraints: tuple[str, ...] = (), index: Index | None = None) -> Requirements:
         """Take requirements as they stand. Raises SpecError."""
-        reader = _Reader()
+        reader = _Reader(Path())
         for text in texts:
             reader.take(text, "requirement", reader.requirements)
         for text in constraints:
             reader.take(text, "constraint", reader.constraints)
         return reader.finish(indexes=(index or Index(),))
+
+    @property
+    def all_asked(self) -> tuple[Line, ...]:
+        """The requirements of all targets."""
+        return (*self.requirements, *(line for special in self.special.values() for line in special.added))
 
     def asked_of(self, target: Target) -> tuple[Line, ...]:
         """The requirements as ``target`` is asked for them."""
@@ -160,7 +175,8 @@ class Requirements:
 class _Reader:
     """Reads files and what they include, and remembers every problem."""
 
-    def __init__(self) -> None:
+    def __init__(self, top: Path) -> None:
+        self._top = top
         self.requirements: list[Line] = []
         self.constraints: list[Line] = []
         self.overrides: list[Line] = []
@@ -170,6 +186,11 @@ class _Reader:
 
     def finish(self, **rest: Any) -> Requirements:
         """Return the list with the ``rest`` of what is to be known, or raise SpecError with all problems."""
+        if rest.get("keep") is not None:
+            built = (line for line in self.requirements if line.source)
+            self.problems += [
+                f"{line.where}: {line.at('')}: a catalogue holds what indexes have, so nothing is built" for line in built
+            ]
         if self.problems:
             raise SpecError(*self.problems, hint=HINT)
         return Requirements(
@@ -206,22 +227,38 @@ class _Reader:
             if line.startswith("-"):
                 self._option(line, where, path, into, (*above, path.resolve()))
             else:
-                self.take(line, where, into)
+                self.take(line, where, into, path.parent)
 
-    def take(self, text: str, where: str, into: list[Line]) -> None:
-        """Read one requirement."""
+    def take(self, text: str, where: str, into: list[Line], base: Path | None = None) -> None:
+        """Read one requirement; paths in it are relative to ``base``, by default to where the spec lies."""
+        base = base or self._top
         body, *options = re.split(r"\s+--hash[= ]", text)
         try:
-            requirement = Requirement(body)
+            requirement = Requirement(with_name(body, base, self._top) or body)
         except InvalidRequirement as error:
             self.problems.append(f"{where}: {_why_not(body) or f'{body!r} is not a requirement: {str(error).splitlines()[0]}'}")
             return
-        if requirement.url and (problem := _url_problem(requirement.url)):
-            self.problems.append(f"{where}: {requirement.name}: {problem}")
-        else:
-            fragment = re.search(r"#.*\bsha256=([0-9a-fA-F]{64})", requirement.url or "")
-            hashes = [option.strip() for option in options] + ([f"sha256:{fragment[1].lower()}"] if fragment else [])
-            into.append(Line(requirement=requirement, where=where, hashes=tuple(hashes)))
+        except ValueError as error:
+            self.problems.append(f"{where}: {error}")
+            return
+        source = self._source(requirement, into, base)
+        if isinstance(source, str):
+            self.problems.append(f"{where}: {requirement.name}: {source}")
+            return
+        fragment = re.search(r"#.*\bsha256=([0-9a-fA-F]{64})", requirement.url or "")
+        hashes = [option.strip() for option in options] + ([f"sha256:{fragment[1].lower()}"] if fragment else [])
+        if source:
+            requirement.url = None
+        into.append(Line(requirement=requirement, where=where, hashes=tuple(hashes), source=source))
+
+    def _source(self, requirement: Requirement, into: list[Line], base: Path) -> Named | str | None:
+        """What is to be built, or why it cannot be; None: it is a wheel, or comes from an index."""
+        url = requirement.url or ""
+        if not url or _is_wheel(url):
+            return None
+        if into is self.constraints or into is self.overrides:
+            return f"{url} would have to be built, and constraints and overrides cannot ask for that: make it a requirement"
+        return read_named(url, base, self._top)
 
     def read_pyproject(self, wanted: Pyproject) -> None:
         """Read a project's dependencies, with those of the wanted extras and dependency groups."""
@@ -252,26 +289,17 @@ class _Reader:
             self.problems.append(f"{where}: {_REFUSED_OPTIONS.get(option, f'the option {option} is not understood here')}: {line}")
 
 
-def _url_problem(url: str) -> str | None:
-    """Why a requirement cannot be had from ``url``."""
-    place = url.partition("#")[0]
-    if re.match(r"(git|hg|svn|bzr)\+", place):
-        return f"{place} is a repository, so it would have to be built; {_ONLY_WHEELS}"
-    if not place.endswith(".whl"):
-        return f"{place} is not a wheel, so it would have to be built; {_ONLY_WHEELS}"
-    if urlsplit(place).scheme not in {"https", "http", "file"}:
-        return f"{place} is not a URL of https, http or file"
-    return None
+def _is_wheel(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("https", "http", "file") and parts.path.endswith(".whl")
 
 
 def _why_not(text: str) -> str | None:
     """What a line is that is no requirement of PEP 508, where that can be said."""
-    if re.match(r"(git|hg|svn|bzr)\+", text):
-        return f"{text} is a repository, so it would have to be built; {_ONLY_WHEELS}"
     if text.endswith(".whl"):
         return f"{text} is the path of a wheel: write it as 'project @ file:///…/{text.replace(chr(92), '/').rpartition('/')[2]}'"
-    if text.startswith((".", "/", "~", "file:", "https:", "http:")):
-        return f"{text} is a project or a source distribution, so it would have to be built; {_ONLY_WHEELS}"
+    if re.match(r"(git|hg|svn|bzr)\+|[./~]|(file|https?):", text):
+        return f"{text} does not say its project's name: write it as 'project @ {text}'"
     return None
 
 

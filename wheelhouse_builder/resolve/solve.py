@@ -97,7 +97,7 @@ class _Search:
     def _answer(self) -> Answer:
         """What the engine says, with the sdists themselves in place of what they promise."""
         answer = self.engine.answer(self.question)
-        return answer if isinstance(answer, Unsolvable) else with_sdists(answer, self.offered)
+        return answer if isinstance(answer, Unsolvable) else with_sdists(answer, self.offered, self.bench.named if self.bench else {})
 
     def _offer_instead_of_wheels(self) -> None:
         """Of projects whose wheels are not wanted, the releases that can be built are all that there is."""

@@ -619,7 +619,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PUBLISHER = re.compile(r"[^\s/]+(?:/[^\s/]*)+")
-_URL = re.compile(r"(?:https?|file)://[^/?#@\s]*(?:[/?#]\S*)?")
+_URL = re.compile(r"(?:(?:https?|file|git\+(?:https?|ssh|file))://[^/?#@\s]*(?:[/?#]\S*)?|file:[^/\s]\S*)")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """What would speak to a terminal instead of a reader: controls, line ends, changes of direction."""

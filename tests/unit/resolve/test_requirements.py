@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sources import make_project
 from wheelhouse_builder.errors import SpecError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.requirements import Requirements, _Reader
@@ -52,7 +53,7 @@ def test_what_a_constraints_file_includes_are_constraints(tmp_path: Path) -> Non
 
 def test_every_line_that_is_not_understood_is_reported_at_once(tmp_path: Path) -> None:
     text = (
-        "six\nnot a requirement\n-e .\n--index-url https://example.org\ndemo @ git+https://example.org/demo\n-r absent.txt\n-r main.txt\n"
+        "six\nnot a requirement\n-e .\n--index-url https://example.org\ndemo @ svn+https://example.org/demo\n-r absent.txt\n-r main.txt\n"
     )
     write(tmp_path, main__txt=text)
     with pytest.raises(SpecError) as caught:
@@ -60,7 +61,7 @@ def test_every_line_that_is_not_understood_is_reported_at_once(tmp_path: Path) -
     problems = caught.value.problems
     assert [problem.split(":", 2)[1] for problem in problems[:4]] == ["2", "3", "4", "5"]
     assert "--index-url" in problems[2]
-    assert "built" in problems[3]
+    assert "repository" in problems[3]
     assert "absent.txt" in problems[4]
     assert "main.txt → main.txt" in problems[5]
     assert len(problems) == 6
@@ -90,7 +91,7 @@ deploy = [{include-group = "base"}, "sentry-sdk"]
 
 
 def read_pyproject(path: Path, *, extras: tuple[str, ...] = (), groups: tuple[str, ...] = ()) -> Requirements:
-    reader = _Reader()
+    reader = _Reader(Path())
     reader.read_pyproject(Pyproject(path=path, extras=extras, groups=groups))
     return reader.finish()
 
@@ -143,11 +144,14 @@ def test_the_digest_changes_with_everything_that_the_answer_rests_on() -> None:
     ("line", "reason"),
     [
         ("--no-binary demo,:all:", "projects alone"),
-        ("-e ../demo", "only sdists that an index has are built"),
-        ("git+https://example.org/demo.git@main", "a repository"),
-        ("demo @ git+ssh://git@example.org/demo.git", "a repository"),
-        ("demo @ https://example.org/demo-1.0.tar.gz", "not a wheel"),
-        ("./demo", "would have to be built"),
+        ("-e ../demo", "without this option"),
+        ("git+https://example.org/demo.git@main", "write it as 'project @ git+https://example.org/demo.git@main'"),
+        ("demo @ hg+https://example.org/demo", "right would be git+https://"),
+        ("demo @ git+https://token@example.org/demo.git", "credentials"),
+        ("demo @ https://example.org/demo.exe", "is not a wheel"),
+        ("demo @ https://example.org/demo-1.0.zip#subdirectory=a", "must be at the top"),
+        ("./demo", "there is no folder"),
+        ("demo @ ./demo", "there is no folder"),
         ("wheels/demo-1.0-py3-none-any.whl", "project @ file:///"),
         ("--pre", "by project"),
         ("--find-links wheels", "wheelhouse.yaml"),
@@ -197,3 +201,31 @@ def test_excluding_what_nobody_asks_for_is_a_mistake(tmp_path: Path) -> None:
     write(tmp_path, main__in="uvloop\n", wheelhouse__yaml=f'bundle: demo\nversion: "1"\nrequirements: [main.in]\n{targets}\n')
     with pytest.raises(SpecError, match="no requirement names uvlop"):
         Requirements.of(read_spec(tmp_path / "wheelhouse.yaml"))
+
+
+def test_sources_are_told_relative_to_the_spec_so_that_a_lock_is_the_same_in_each_checkout(tmp_path: Path) -> None:
+    asked = []
+    for checkout in (tmp_path / "one", tmp_path / "two"):
+        make_project(checkout / "libs/demo", "demo")
+        (checkout / "sub").mkdir()
+        write(
+            checkout / "sub",
+            main__txt="../libs/demo[web] ; python_version > '3'\nother @ git+ssh://git@example.org/x.git@v1#subdirectory=y\n",
+        )
+        asked.append(Requirements.from_files(checkout / "sub/main.txt"))
+    one, two = asked
+    assert lines(one) == ['demo[web] @ ../libs/demo ; python_version > "3"', "other @ git+ssh://git@example.org/x.git@v1#subdirectory=y"]
+    target = Target.parse("cp312-manylinux_2_28_x86_64")
+    assert one.digest(target) == two.digest(target)
+    assert [line.requirement.url for line in one.requirements] == [None, None]
+
+
+def test_neither_constraints_nor_catalogues_can_ask_for_a_build(tmp_path: Path) -> None:
+    make_project(tmp_path / "demo", "demo")
+    write(tmp_path, main__txt="six\n", bounds__txt="demo @ ./demo\n")
+    with pytest.raises(SpecError, match=r"bounds\.txt:1: demo: .* make it a requirement"):
+        Requirements.from_files(tmp_path / "main.txt", constraints=(tmp_path / "bounds.txt",))
+    reader = _Reader(tmp_path)
+    reader.take("./demo", "here", reader.requirements)
+    with pytest.raises(SpecError, match="here: demo: a catalogue"):
+        reader.finish(keep=1)
