@@ -3,9 +3,10 @@
 import os
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Callable, Iterable, TypeVar
+from typing import Callable, Iterable, List, Optional, TypeVar
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Stopped(Exception):
@@ -19,9 +20,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_threads(work: Callable[[_Item], None], items: Iterable[_Item], stop: threading.Event) -> None:
-    """Do ``work`` for all items. When one fails, or the user interrupts, ``stop`` is set and nothing new begins; the failure is raised."""
-    with ThreadPoolExecutor(max_workers=cores()) as executor:
+def in_threads(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], stop: threading.Event, most: Optional[int] = None
+) -> List[_Result]:
+    """What ``work`` returns for each of ``items``, on at most ``most`` cores; None: on all.
+
+    When one fails, or the user interrupts, ``stop`` is set and nothing new begins; the failure is raised.
+    """
+    with ThreadPoolExecutor(max_workers=min(most or cores(), cores())) as executor:
         futures = [executor.submit(work, item) for item in items]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -33,3 +39,4 @@ def in_threads(work: Callable[[_Item], None], items: Iterable[_Item], stop: thre
     failures = [future.exception() for future in futures if not future.cancelled()]
     for failure in sorted((each for each in failures if each is not None), key=lambda each: isinstance(each, Stopped)):
         raise failure
+    return [future.result() for future in futures]

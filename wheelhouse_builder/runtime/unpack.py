@@ -7,15 +7,14 @@ makes it seen. What fails on the way leaves nothing.
 import hashlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .agreement import Retold
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
 from .bundle import VerifiedBundle
-from .cores import cores
+from .cores import Stopped, in_threads
 from .errors import BundleRefused, EnvironmentFailure, WheelhouseError
 from .fingerprint import zlib_is_stock
 from .layout import (
@@ -47,9 +46,6 @@ _FOREIGN_BASE = (
     "Nothing was written. A delta takes wheels of its base byte for byte. Name with --base a directory that holds these wheels as the "
     "index published them, or run this under a Python with stock zlib."
 )
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class Unpacked(NamedTuple):
@@ -135,10 +131,6 @@ def distributions_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> 
 
 class _ForeignZlib(EnvironmentFailure):
     """A wheel that must be exact cannot be, for this Python's zlib makes other bytes."""
-
-
-class _Stopped(Exception):
-    """Another thread, or the user, ended the run."""
 
 
 class _Extraction:
@@ -228,7 +220,7 @@ class _Extraction:
         """Rebuild what is not whole yet and prove every wheel, largest first. Raises with the problems of all."""
         work = sorted(self.distributions, key=lambda each: (-each.size, each.filename))
         with self._progress.step("rebuilding wheels", total=sum(each.size for each in work), unit="B") as step:
-            found = _in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop, cores())
+            found = in_threads(lambda each: self._finish_wheel(each, step.advance), work, self._stop)
         problems = list(chain.from_iterable(found))
         if problems:
             raise _refusal(problems)
@@ -263,7 +255,7 @@ class _Extraction:
         """Decompress frames side by side, largest first; each takes the memory of a window."""
         work = sorted(frames, key=lambda index: -self._manifest.frames[index].tar_size)
         with self._progress.step("decompressing", total=self._tar_size(frames), unit="B") as step:
-            _in_threads(lambda index: self._read_frame(decoder, index, step.advance), work, self._stop, _MOST_WINDOWS)
+            in_threads(lambda index: self._read_frame(decoder, index, step.advance), work, self._stop, _MOST_WINDOWS)
 
     def _read_frame(self, decoder: Decoder, index: int, advance: Callable[[int], None]) -> None:
         wanted = self._first_entries()
@@ -369,7 +361,7 @@ class _Extraction:
 
     def _between(self) -> None:
         if self._stop.is_set():
-            raise _Stopped
+            raise Stopped
 
 
 def _inexcusable(problems: List[str], excused: Optional[Tuple[str, ...]]) -> List[str]:
@@ -384,19 +376,6 @@ def _files_for(manifest: Manifest, targets: Sequence[ManifestTarget]) -> Dict[st
     wanted |= {attestations_entry(target.decoder) for target in targets if target.decoder}
     wanted |= {placed_entry(each.path) for each in manifest.placed}
     return {each.path: (each.size, each.sha256) for each in manifest.files if each.path in wanted}
-
-
-def _in_threads(work: Callable[[_Item], _Result], items: Sequence[_Item], stop: threading.Event, most: int) -> List[_Result]:
-    """What ``work`` returns, on at most ``most`` cores. When one raises, or the user interrupts, the others end at their next piece."""
-    with ThreadPoolExecutor(max_workers=min(most, cores())) as executor:
-        futures = [executor.submit(work, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            stop.set()
-            for future in futures:
-                future.cancel()
-            raise
 
 
 def _write_new(path: str, contents: Iterable[bytes]) -> None:
