@@ -16,8 +16,9 @@ What is certain to fail is told apart from what fails only where a target has no
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,8 @@ from wheelhouse_builder.runtime.wheel import wheel_problems
 
 ORIGIN = ("$ORIGIN", "${ORIGIN}", "@loader_path")
 """The folder of the file that says so, on Linux and on macOS."""
+_OF_ONE_PYTHON = re.compile(r"\.(?:cpython-|cp)(\d+t?)-[^./]+\.(?:so|pyd)$")
+"""The name of an extension module of one CPython, as its importlib.machinery.EXTENSION_SUFFIXES have it."""
 
 
 def audit(wheel: Path, target: Target, *, options: Options | None = None) -> tuple[Problem, ...]:
@@ -73,7 +76,13 @@ class _Audit:
         kind, machines = next(iter(self._promised.items()), ("", frozenset()))
         for member, code in self.contents.code.items():
             if code.format == kind and code.machines & machines:
-                yield from {ELF: self._elf, PE: self._pe, MACH_O: self._macho}[kind](member, code)
+                found = {ELF: self._elf, PE: self._pe, MACH_O: self._macho}[kind](member, code)
+                yield from found if self._loads(member) else (replace(each, certain=False, harmless=True) for each in found)
+
+    def _loads(self, member: str) -> bool:
+        """Whether the target's Python would import ``member``: some wheels hold the modules of other Pythons, too."""
+        named = _OF_ONE_PYTHON.search(member)
+        return named is None or f"cp{named[1]}" == self.target.abi
 
     @property
     def _promised(self) -> dict[str, frozenset[str]]:

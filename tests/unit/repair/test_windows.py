@@ -77,6 +77,12 @@ def test_a_dll_of_another_python_is_certain_to_fail(tmp_path: Path) -> None:
     assert str(found) == "demo/_demo.pyd: needs python311.dll, the library of another Python"
 
 
+def test_modules_for_another_python_are_no_concern_of_this_one(tmp_path: Path) -> None:
+    extension = write_pe(tmp_path / "_demo.pyd", ["python311.dll"]).read_bytes()
+    (found,) = audit(wheel_of(tmp_path, extension, tag=TAG, suffix=".cp311-win_amd64.pyd"), TARGET)
+    assert (found.harmless, found.certain) == (True, False)
+
+
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_repaired_wheel_works_on_windows(tmp_path: Path) -> None:
