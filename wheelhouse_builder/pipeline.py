@@ -199,7 +199,7 @@ def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Sever
     if not spec.attestations.asked:
         return wheels
     notary, client, reporter = Notary(), fetched.client, fetched.reporter
-    sdists = [sdist for lock in locks for sdist in lock.sdists if not sdist.named]
+    sdists = chain.from_iterable(lock.sdists for lock in locks)
     attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
     return attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
 

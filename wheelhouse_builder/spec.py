@@ -149,6 +149,8 @@ class Folder:
     """A project that lies in a folder, to be built."""
 
     path: Path
+    line: int
+    """Of the spec; the first is 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,8 +205,9 @@ class Spec:
     """One of :data:`RESOLVERS`. pip-tools answers for targets that uv has no name for, whatever this says."""
     key: Path | None
     """The private key to sign with; None: the default one."""
-    projects: tuple[Path, ...] = ()
-    """Folders that hold projects to be built."""
+    projects: tuple[Folder, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where those of :attr:`requirements` that have a URL stand; the first line is 1."""
     keep: int | None = None
     """Of a catalogue: how many of the newest releases of each project; None: this is none, but an application."""
     policy: Policy = field(default_factory=Policy)
@@ -246,6 +249,7 @@ def read_spec(path: Path) -> Spec:
         requirements=inline,
         pyprojects=pyprojects,
         projects=projects,
+        lines=_lines(top.get("requirements")),
         constraints=tuple(written.get("constraints", ())),
         locked=written.get("locked"),
         override_files=tuple(each for each in written.get("overrides", ()) if isinstance(each, Path)),
@@ -356,7 +360,14 @@ def _project_folder(page: Page, node: yaml.Node, where: str, text: str) -> Folde
     folder = page.resolve(text)
     if not any((folder / name).is_file() for name in PROJECT_FILES):
         page.problem(node, f"{where}: {folder} holds no project: neither {' nor '.join(PROJECT_FILES)} is there")
-    return Folder(path=folder)
+    return Folder(path=folder, line=node.start_mark.line + 1)
+
+
+def _lines(node: yaml.Node | None) -> dict[str, int]:
+    """The line of each requirement with a URL, in a list that was found to be good."""
+    items = node.value if isinstance(node, yaml.SequenceNode) else []
+    named = [item for item in items if isinstance(item, yaml.ScalarNode) and "@" in item.value and not item.value.endswith(_FILE_SUFFIXES)]
+    return {str(Requirement(item.value)): item.start_mark.line + 1 for item in named}
 
 
 def _is_file_name(text: str) -> bool:
@@ -440,8 +451,9 @@ def _overrides(page: Page, node: yaml.Node) -> list[Path | Requirement]:
     """Files and requirements, told apart as under ``requirements``."""
     found = [(_requirement(page, item, where), item, where) for item, where in page.items(node, "overrides")]
     for one, item, where in found:
-        if isinstance(one, Pyproject):
-            page.problem(item, f"{where}: must be a requirements file or a requirement, not a pyproject.toml")
+        if isinstance(one, Pyproject | Folder):
+            what = "a pyproject.toml" if isinstance(one, Pyproject) else "a folder"
+            page.problem(item, f"{where}: must be a requirements file or a requirement, not {what}")
     return [one for one, _, _ in found if isinstance(one, Path | Requirement)]
 
 
@@ -789,11 +801,11 @@ _SECTIONS: dict[str, Callable[[Page, yaml.Node], Any]] = {
 
 def _sorted_out(
     written: Iterable[Path | Requirement | Pyproject | Folder],
-) -> tuple[tuple[Path, ...], tuple[Requirement, ...], tuple[Pyproject, ...], tuple[Path, ...]]:
+) -> tuple[tuple[Path, ...], tuple[Requirement, ...], tuple[Pyproject, ...], tuple[Folder, ...]]:
     files: list[Path] = []
     inline: list[Requirement] = []
     pyprojects: list[Pyproject] = []
-    projects: list[Path] = []
+    projects: list[Folder] = []
     for one in written:
         match one:
             case Path():
@@ -803,5 +815,5 @@ def _sorted_out(
             case Pyproject():
                 pyprojects.append(one)
             case Folder():
-                projects.append(one.path)
+                projects.append(one)
     return tuple(files), tuple(inline), tuple(pyprojects), tuple(projects)

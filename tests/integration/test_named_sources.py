@@ -78,3 +78,8 @@ def test_a_folder_without_a_project_is_an_error_with_its_line(place: Workplace) 
     place.write_spec(requirements=["./libs"], targets=[this_target()])
     assert "wheelhouse.yaml:3:" in (ended := place.run("lock", expect=3)).stderr
     assert "holds no project" in ended.stderr
+    make_project(place.folder / "libs", "acme")
+    commit(place.folder / "libs")
+    place.write_spec(requirements=[f"acme @ git+{(place.folder / 'libs').as_uri()}@absent"], targets=[this_target()])
+    assert "wheelhouse.yaml:3: acme: " in (ended := place.run("lock", expect=3)).stderr
+    assert "has no branch, tag or commit absent" in ended.stderr

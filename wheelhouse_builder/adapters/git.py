@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +44,17 @@ class Git:
         return commit
 
     def files(self, folder: Path) -> list[str] | None:
-        """Paths in ``folder`` that git knows or would know: not what is ignored. None where it lies in no repository."""
+        """Paths in ``folder`` that git knows or would know: not what is ignored. None where there is no repository, or no git."""
+        if shutil.which("git") is None:
+            return None
         listed = self._run("-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         names = [name for name in listed.stdout.split("\0") if name]
         return sorted(set(names)) if listed.returncode == 0 and names else None
 
     def is_dirty(self, folder: Path) -> bool:
         """Whether something in ``folder`` differs from the commit that is checked out there."""
+        if shutil.which("git") is None:
+            return False
         said = self._run("-C", str(folder), "status", "--porcelain", "--", ".")
         return said.returncode == 0 and bool(said.stdout.strip())
 

@@ -30,13 +30,14 @@ from wheelhouse_builder.build.job import BuildFailed, Inputs, Job, Outcome
 from wheelhouse_builder.build.prove import clean_place, proof_key, prove
 from wheelhouse_builder.build.pythons import Pythons
 from wheelhouse_builder.build.records import Records
+from wheelhouse_builder.build.toolchain import Ready
 from wheelhouse_builder.build.toolchains import Toolchains
 from wheelhouse_builder.errors import EnvironmentFailure, NoWheelError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.provenance import Graft, Material, Provenance
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.recipe import Cookbook, build_question
+from wheelhouse_builder.recipe import Cookbook, Recipe, build_question
 from wheelhouse_builder.reporter import Reporter, Step
 from wheelhouse_builder.runtime.wheel import wheel_problems
 from wheelhouse_builder.sdist import read_sdist
@@ -245,7 +246,7 @@ class _Shop:
                 raise BuildFailed("no recipe builds this release", hint="write one, or mend its `versions`")
             if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
-            ready = self.toolchains.ready(recipe, target)
+            ready = self._ready(recipe, sdist, target)
             wanted = () if ready.packages else recipe.libraries
             libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in wanted)
         except EnvironmentFailure:
@@ -263,6 +264,18 @@ class _Shop:
             requirements=requirements,
             libraries=libraries,
         )
+
+    def _ready(self, recipe: Recipe, sdist: LockedSdist, target: Target) -> Ready:
+        """The toolchain. Raises BuildFailed, EnvironmentFailure."""
+        try:
+            return self.toolchains.ready(recipe, target)
+        except BuildFailed as failure:
+            if recipe.pure or self.cookbook.find(sdist.project, sdist.version):
+                raise
+            told = "it has no recipe, and holds files that a compiler reads, so it was not taken for pure"
+            where = f"if its wheel is pure, say so in a folder that `recipes:` names, in {sdist.project}.yaml:"
+            hint = f"{where}\n  project: {sdist.project}\n  pure: true"
+            raise BuildFailed(*failure.problems, told, hint=hint) from failure
 
     def _bring(self, url: str, filename: str, sha256: str) -> Path:
         return bring(url, filename, sha256, store=self.store, client=self.client)

@@ -56,7 +56,7 @@ def read_named(url: str, base: Path, top: Path) -> Named | str:
     if parts.path.endswith(SUFFIXES) and parts.scheme in ("https", "http", "file"):
         if "subdirectory=" in fragment:
             return f"{url}: of an archive the project must be at the top: name the repository instead"
-        return Named(archive=place, text=place)
+        return Named(archive=place, text=shown(place))
     if parts.scheme not in ("", "file"):
         return f"{place} is not a wheel, an sdist ({' or '.join(SUFFIXES)}) or a git repository (git+https://…)"
     return _folder(Path(unquote(parts.path)) if parts.scheme else Path(place).expanduser(), base, top)
@@ -90,7 +90,10 @@ def with_name(text: str, base: Path, top: Path) -> str | None:
 
 
 def _static_name(path: Path) -> str | None:
+    """The project's name; None where it is not told. Raises ValueError for a file that cannot be read."""
     try:
-        return str(tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, LookupError, TypeError):
+        return str(tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]) if path.exists() else None
+    except (LookupError, TypeError):
         return None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -97,9 +97,10 @@ class Requirements:
         for path in spec.requirement_files:
             reader.read_file(path, reader.requirements)
         for requirement in spec.requirements:
-            reader.take(str(requirement), str(spec.path.name), reader.requirements)
+            line = spec.lines.get(str(requirement))
+            reader.take(str(requirement), f"{spec.path.name}:{line}" if line else spec.path.name, reader.requirements)
         for folder in spec.projects:
-            reader.take(str(folder), str(spec.path.name), reader.requirements)
+            reader.take(str(folder.path), f"{spec.path.name}:{folder.line}", reader.requirements)
         for pyproject in spec.pyprojects:
             reader.read_pyproject(pyproject)
         for path in spec.constraints:
@@ -188,9 +189,7 @@ class _Reader:
         """Return the list with the ``rest`` of what is to be known, or raise SpecError with all problems."""
         if rest.get("keep") is not None:
             built = (line for line in self.requirements if line.source)
-            self.problems += [
-                f"{line.where}: {line.at('')}: a catalogue holds what indexes have, so nothing is built" for line in built
-            ]
+            self.problems += [f"{line.where}: {line.at('')}: a catalogue holds what indexes have, so nothing is built" for line in built]
         if self.problems:
             raise SpecError(*self.problems, hint=HINT)
         return Requirements(
