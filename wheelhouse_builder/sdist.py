@@ -10,6 +10,7 @@ import re
 import tarfile
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from email.parser import HeaderParser
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from wheelhouse_builder.errors import DistributionError
 
@@ -30,6 +31,10 @@ DEFAULT_BACKEND = ("setuptools>=40.8.0",)
 SUFFIXES = (".tar.gz", ".zip")
 COMPILED = (".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".go", ".pyx", ".rs")
 """Files of source trees that a compiler reads."""
+UNREADABLE = (
+    OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+)  # fmt: skip
+"""What reading an archive that somebody else made may raise: encrypted or nested too deeply, with dates that are none, of other types."""
 _SURE_SINCE = Version("2.2")
 _SECTION = re.compile(r"\[(?P<extra>[^:\]]*)(?::(?P<marker>.*))?\]")
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC).timestamp()
@@ -101,19 +106,7 @@ def _readable(filename: str) -> Iterator[None]:
     """Say of ``filename`` what cannot be read of it."""
     try:
         yield
-    except (
-        OSError,
-        EOFError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        UnicodeDecodeError,
-        tomllib.TOMLDecodeError,
-        InvalidRequirement,
-        InvalidSpecifier,
-        InvalidVersion,
-        KeyError,
-        TypeError,
-    ) as error:
+    except UNREADABLE as error:
         raise DistributionError(f"{filename} cannot be read: {error}", hint="constrain the project to another release") from error
 
 
@@ -134,7 +127,7 @@ def unpack_sdist(path: Path, filename: str, folder: Path) -> None:
         else:
             with tarfile.open(path) as tarred:
                 tarred.extractall(draft, filter="data")
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DistributionError(f"{filename} cannot be unpacked: {error}", hint="constrain the project to another release") from error
     inner = list(draft.iterdir())
     (inner[0] if len(inner) == 1 and inner[0].is_dir() else draft).rename(folder)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.sources import MOMENT, write_tar
+from tests.support.wheels import core_metadata
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.sdist import promise_of, read_sdist, unpack_sdist
 
@@ -77,6 +79,21 @@ def test_the_build_system_table_says_what_builds(tmp_path: Path) -> None:
 def test_an_sdist_that_says_nothing_sensible_is_refused_by_name(tmp_path: Path, files: dict[str, str]) -> None:
     with pytest.raises(DistributionError, match=r"demo-1\.0\.tar\.gz cannot be read"):
         read_sdist(sdist(tmp_path, **files), "demo-1.0.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "date"),
+    [("build-system = []", (1980, 1, 1, 0, 0, 0)), ("a = " + "[" * 5000 + "]" * 5000, (1980, 1, 1, 0, 0, 0)), ("", (1980, 0, 0, 0, 0, 0))],
+)
+def test_nonsense_of_another_kind_is_refused_by_name_too(tmp_path: Path, pyproject: str, date: tuple[int, int, int, int, int, int]) -> None:
+    path = tmp_path / "demo-1.0.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {"PKG-INFO": core_metadata("demo", "1.0"), "pyproject.toml": pyproject}.items():
+            member = zipfile.ZipInfo(f"demo-1.0/{name}")
+            member.date_time = date
+            archive.writestr(member, text)
+    with pytest.raises(DistributionError, match="cannot be read"):
+        read_sdist(path, path.name)
 
 
 def test_what_is_no_archive_is_refused_by_name(tmp_path: Path) -> None:

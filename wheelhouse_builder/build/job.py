@@ -22,6 +22,7 @@ from pathlib import Path
 
 import uv
 
+from wheelhouse_builder.adapters.metadata import UNREADABLE, dist_info
 from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.adapters.sandbox import INSIDE, SYSTEM_PATH
 from wheelhouse_builder.build.toolchain import ENV, PREFIX, Ready
@@ -97,11 +98,16 @@ class Outcome:
 
 
 class Job:
-    """One build at work in ``folder``, an empty directory; ``log`` tells what was run and what it said, also after a failure."""
+    """One build at work in ``folder``, an empty directory; ``log`` tells what was run and what it said, also after a failure.
+
+    Programs see one directory in it. What they leave there may be a link to anywhere, so from the first of them on nothing is written
+    there but by programs.
+    """
 
     def __init__(self, inputs: Inputs, folder: Path, runner: Runner) -> None:
         self._inputs = inputs
-        self._folder = folder
+        self._folder = folder / INSIDE.name
+        self._output = folder / "repaired"
         self._runner = runner
         self._log: list[str] = []
 
@@ -114,21 +120,43 @@ class Job:
         """Build, repair, audit. Raises BuildFailed."""
         self._lay_out()
         self._patch()
-        for library, archive in self._inputs.libraries:
-            self._build_library(library, archive)
+        for library, _ in self._inputs.libraries:
+            self._build_library(library)
         self._make_environment()
         raw = self._build_wheel()
         self._hold_to_promise(raw)
         return Outcome(repaired=self._repair(raw), log=self.log)
 
     def _lay_out(self) -> None:
+        self._folder.mkdir()
+        self._lay_out_sources()
+        self._lay_out_requirements()
+        self._lay_out_tools()
+
+    def _lay_out_sources(self) -> None:
         inputs = self._inputs
         unpack_sdist(inputs.path, inputs.sdist.filename, self._folder / "src")
         if inputs.sdist.metadata:  # backends that ask a repository for the version find it here
             (self._folder / "src/PKG-INFO").write_text(inputs.sdist.metadata, encoding="utf-8")
+        for patch in inputs.recipe.patches:
+            shutil.copyfile(patch, self._folder / patch.name)
+        (self._folder / "libraries").mkdir()
+        for library, archive in inputs.libraries:
+            unpack_sdist(archive, library.filename, self._folder / "libraries" / library.name)
+
+    def _lay_out_requirements(self) -> None:
+        requirements = self._inputs.requirements
         (self._folder / "requirements").mkdir()
-        for wheel in inputs.requirements:
+        for wheel in requirements:
             place(wheel.path, self._folder / "requirements" / wheel.filename)
+        lines = (f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in requirements)
+        (self._folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+
+    def _lay_out_tools(self) -> None:
+        inputs = self._inputs
+        (self._folder / "modules").mkdir()
+        for name, source in inputs.ready.modules.items():
+            (self._folder / "modules" / f"{name}.py").write_text(source, encoding="utf-8")
         for path, content in inputs.ready.files.items():
             file = self._folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -142,21 +170,15 @@ class Job:
 
     def _patch(self) -> None:
         for patch in self._inputs.recipe.patches:
-            shutil.copyfile(patch, self._folder / patch.name)
             command = ["patch", "-p1", "--batch", "--forward", "--directory", "src", "--input", str(INSIDE / patch.name)]
             self._step(f"the patch {patch.name} does not apply", command, key="patches")
 
-    def _build_library(self, library: Library, archive: Path) -> None:
-        inner = self._folder / "libraries" / library.name
-        inner.parent.mkdir(exist_ok=True)
-        unpack_sdist(archive, library.filename, inner)
+    def _build_library(self, library: Library) -> None:
         for command in library.commands:
             shell = ["sh", "-ec", f"cd {INSIDE}/libraries/{library.name}\n{command}"]
             self._step(f"the library {library.name} could not be built", shell, key="libraries")
 
     def _make_environment(self) -> None:
-        lines = (f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in self._inputs.requirements)
-        (self._folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
         python = self._inputs.ready.python
         self._step("no environment can be made", [*self._uv("venv"), "--quiet", "--no-project", "--python", python, str(ENV)])
         install = [*self._uv("pip", "install"), "--quiet", "--no-index", "--find-links", "requirements", "--require-hashes", "--no-deps"]
@@ -165,9 +187,8 @@ class Job:
             [*install, "--link-mode", "copy", "--python", f"{ENV}/bin/python", "-r", "requirements.txt"],
             key="build-requirements",
         )
-        for site_packages in (self._folder / ENV.name).glob("lib/python*/site-packages"):
-            for name, source in self._inputs.ready.modules.items():
-                (site_packages / f"{name}.py").write_text(source, encoding="utf-8")
+        if self._inputs.ready.modules:
+            self._step("no environment can be made", ["sh", "-c", f"cp modules/*.py {ENV}/lib/python*/site-packages/"])
 
     def _build_wheel(self) -> Path:
         settings = [part for key, value in self._inputs.recipe.config_settings.items() for part in ("--config-setting", f"{key}={value}")]
@@ -177,6 +198,8 @@ class Job:
         wheels = sorted((self._folder / "out").glob("*.whl"))
         if len(wheels) != 1:
             raise BuildFailed(f"the build left {len(wheels)} wheels, not one")
+        if wheels[0].is_symlink() or wheels[0].parent.is_symlink():
+            raise BuildFailed(f"the build left a link in place of {wheels[0].name}")
         if self._inputs.recipe.pure and not wheels[0].name.endswith("-none-any.whl"):
             hint = f"write a recipe for {self._inputs.sdist.project}, without `pure: true`, in a folder that `recipes:` names"
             raise BuildFailed(f"{wheels[0].name} is not pure, though nothing in the source says that it is compiled", hint=hint, key="pure")
@@ -184,12 +207,12 @@ class Job:
 
     def _hold_to_promise(self, wheel: Path) -> None:
         """The lock was made for what the sdist promised: a wheel that requires something else would not be installed as it was locked."""
-        with zipfile.ZipFile(wheel) as archive:
-            inner = next((name for name in archive.namelist() if name.endswith(".dist-info/METADATA")), None)
-            made = promise_of(archive.read(inner).decode("utf-8")) if inner else None
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                made = promise_of(archive.read(f"{dist_info(archive)}/METADATA").decode("utf-8"))
+        except UNREADABLE as error:
+            raise BuildFailed(f"{wheel.name} has no METADATA that can be read: {error}") from error
         promised = self._inputs.facts.promise
-        if made is None:
-            raise BuildFailed(f"{wheel.name} has no METADATA")
         broken = [f"Requires-Dist: {text} is in the sdist alone" for text in promised.requires if text not in made.requires]
         broken += [f"Requires-Dist: {text} is in the wheel alone" for text in made.requires if text not in promised.requires]
         if made.requires_python != promised.requires_python:
@@ -208,7 +231,7 @@ class Job:
             epoch=self._inputs.facts.epoch,
         )
         try:
-            return repair(raw, self._inputs.target, options=options, output=self._folder / "repaired", runner=self._runner)
+            return repair(raw, self._inputs.target, options=options, output=self._output, runner=self._runner)
         except WheelhouseError as error:
             raise BuildFailed(*error.problems, hint=error.hint, key="toolchain") from error
 

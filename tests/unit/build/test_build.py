@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sources import c_source, make_c_sdist, write_recipe
+from tests.support.sources import c_source, make_c_sdist, write_recipe, write_tar
 from tests.support.wheels import core_metadata, make_sdist
 from tests.unit.build.conftest import Yard
 from wheelhouse_builder.errors import NoWheelError
@@ -113,6 +114,21 @@ from c_backend import build_wheel
     yard.build("demo")
     (log,) = (yard.store / "builds").glob("*.log")
     assert log.read_text().count("REFUSED") == 2
+
+
+def test_links_that_a_build_leaves_lead_nobody_out_of_its_folder(yard: Yard) -> None:
+    outside = yard.store.parent / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("precious")
+    archive = write_tar(yard.store.parent / "libevil-1.tar.gz", {"README": ""})
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    planted = [f"ln -s {outside}/file /mnt/requirements.txt || true", f"ln -s {outside} /mnt/repaired"]
+    make_sdist(yard.sdists, "demo", "1.0")
+    library = json.dumps({"name": "evil", "url": archive.as_uri(), "sha256": digest, "commands": planted})
+    write_recipe(yard.recipes, "demo", "pure: true", f"libraries: [{library}]")
+    assert yard.build("demo").made
+    assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_text() == "precious"
 
 
 def test_patches_are_applied_and_what_the_recipe_says_is_seen_by_the_build(yard: Yard) -> None:
