@@ -56,6 +56,7 @@ SERVICE_KEYS = ("name", "packages", "prepare", "start", "ready")
 _HINT = "mend the lines named above; `wheelhouse recipe show docopt` prints a whole one"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _BOOLEANS = {"true": True, "false": False}
 SUFFIX = ".yaml"
@@ -221,6 +222,14 @@ def _string(page: Page, node: yaml.Node, where: str) -> str:
     return page.string(node, where) or ""
 
 
+def _folder(page: Page, values: Mapping[str, yaml.Node], where: str) -> str:
+    """The name of something that is given a folder of its own."""
+    text = _string(page, values["name"], f"{where}.name") if "name" in values else ""
+    if text and not _FOLDER.fullmatch(text):
+        page.problem(values["name"], f"{where}.name: {text!r} names no folder: letters, digits, '.', '_' and '-' do")
+    return text
+
+
 def _project(page: Page, node: yaml.Node, where: str) -> NormalizedName:
     return canonicalize_name(_string(page, node, where))
 
@@ -301,13 +310,13 @@ def _libraries(page: Page, node: yaml.Node, where: str) -> tuple[Library, ...]:
     for item, address in page.items(node, where):
         examples = {key: f"{key}: …" for key in LIBRARY_KEYS}
         values = page.mapping(item, address, LIBRARY_KEYS, examples)
-        texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("name", "url", "sha256")}
+        texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("url", "sha256")}
         if texts["url"] and not texts["url"].startswith(("https://", "file:///")):
             page.problem(values["url"], f"{address}.url: must begin with https:// or file:///")
         if texts["sha256"] and not _SHA256.fullmatch(texts["sha256"]):
             page.problem(values["sha256"], f"{address}.sha256: must be 64 lower-case hexadecimal digits")
         commands = _strings(page, values["commands"], f"{address}.commands") if "commands" in values else ()
-        found.append(Library(name=texts["name"], url=texts["url"], sha256=texts["sha256"], commands=commands))
+        found.append(Library(name=_folder(page, values, address), url=texts["url"], sha256=texts["sha256"], commands=commands))
     return tuple(found)
 
 
@@ -332,10 +341,10 @@ def _services(page: Page, node: yaml.Node, where: str) -> tuple[Service, ...]:
     found = []
     for item, address in page.items(node, where):
         values = page.mapping(item, address, SERVICE_KEYS, {"name": "name: mariadb", "start": "start: …", "ready": "ready: …"})
-        texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("name", "start", "ready")}
+        texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("start", "ready")}
         packages = _by_distribution(page, values["packages"], f"{address}.packages") if "packages" in values else {}
         prepare = _strings(page, values["prepare"], f"{address}.prepare") if "prepare" in values else ()
-        found.append(Service(packages=packages, prepare=prepare, **texts))
+        found.append(Service(name=_folder(page, values, address), packages=packages, prepare=prepare, **texts))
     return tuple(found)
 
 

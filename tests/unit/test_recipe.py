@@ -68,7 +68,7 @@ def test_all_problems_of_a_recipe_are_told_at_once_each_with_its_place(tmp_path:
         "environment: {1X: a}",
         "build-requirements: ['cython<<3']",
         "patches: [gone.patch]",
-        "libraries: [{name: x, url: 'http://example.org/x', sha256: 00, commands: [make]}]",
+        "libraries: [{name: ../x, url: 'http://example.org/x', sha256: 00, commands: [make]}]",
         "test: {imports: [a-b], services: [{name: db}], speed: fast}",
         "colour: red",
     )
@@ -83,6 +83,7 @@ def test_all_problems_of_a_recipe_are_told_at_once_each_with_its_place(tmp_path:
         (6, "'cython<<3' is not a requirement"),
         (7, "there is no file"),
         (8, "must begin with https://"),
+        (8, "'../x' names no folder"),
         (9, "'a-b' is not the name of a module"),
         (9, "the key 'start' is missing"),
         (9, "unknown key 'speed'"),
