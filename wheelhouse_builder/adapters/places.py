@@ -37,7 +37,7 @@ class Running:
     """Its path, as the place sees it."""
 
     def run(self, folder: Path, *arguments: str) -> Finished:
-        """Run it in ``folder``, which is all that it may write to; arguments are relative to that."""
+        """Run it in ``folder``; arguments are relative to that. It has no network; on this host it may do whatever else this user may."""
         return self.place.run(folder, [self.python, *arguments])
 
     def environment(self, folder: Path) -> tuple[Finished, Running]:
