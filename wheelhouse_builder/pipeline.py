@@ -154,6 +154,7 @@ def make_bundle(
     raise; then nothing was written, but what was fetched and built stays in ``store``. ``lock_package``: with a package of pins.
     """
     locks = reviewed_locks(spec)
+    notary = Notary() if spec.attestations.asked else None
     with IndexClient(logins=_logins(spec.indexes)) as client:
         cookbook = Cookbook.of(spec.recipes)
         fetched = Fetched(store=store, client=client, reporter=reporter, excused=spec.excused)
@@ -161,7 +162,7 @@ def make_bundle(
         if strict:
             _refuse_lacking(locks)
         offers = Several(client, places_of(spec.indexes))
-        wheels = _attested(spec, fetched, locks, offers)
+        wheels = _attested(spec, fetched, locks, offers, notary)
         roots = {place.target: place.root for place in places if isinstance(place, Root)}
         built = _built(spec, fetched, cookbook, locks, wheels, roots if tested else None)
         wheels = built.wheels
@@ -193,12 +194,12 @@ def make_bundle(
     )
 
 
-def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Several) -> Mapping[str, Wheel]:
+def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Several, notary: Notary | None) -> Mapping[str, Wheel]:
     """Everything that ``locks`` name, fetched; of wheels, and of what is going to be built, the publishers' attestations are verified."""
     wheels: Mapping[str, Wheel] = fetched.all(chain.from_iterable(lock.files for lock in locks))
-    if not spec.attestations.asked:
+    if notary is None:
         return wheels
-    notary, client, reporter = Notary(), fetched.client, fetched.reporter
+    client, reporter = fetched.client, fetched.reporter
     sdists = chain.from_iterable(lock.sdists for lock in locks)
     attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
     return attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
