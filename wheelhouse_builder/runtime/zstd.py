@@ -19,7 +19,8 @@ from typing import IO, Any, Callable, Generator, Iterable, Iterator, Optional, T
 
 from . import zstd_pure, zstd_wheel
 from .errors import BundleRefused, EnvironmentFailure
-from .zstd_frame import WINDOW_LIMIT, Frame, refused
+from .layout import MAX_WINDOW
+from .zstd_frame import Frame, refused
 
 PIECE = 1 << 18
 """Bytes that a decoder is asked for at a time."""
@@ -27,7 +28,7 @@ MODULES = ("compression.zstd", "backports.zstd", "pyzstd", "zstandard")
 PROGRAM = "zstd"
 PROGRAM_DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
 """Where the program may lie. Not PATH, which anybody may have set."""
-PROGRAM_OPTIONS = ("-d", "-c", "-q", "--memory={}MB".format(WINDOW_LIMIT >> 20))
+PROGRAM_OPTIONS = ("-d", "-c", "-q", "--memory={}MB".format(MAX_WINDOW >> 20))
 
 PROOF = b"wheelhouse wheelhouse wheelhouse reads zstd"
 GOOD_FRAME = b"(\xb5/\xfd$+\xdd\x00\x00\xa8wheelhouse reads zstd\x01\x00V\x8a\x17\xde\xed\x1c\xe1"
@@ -162,16 +163,16 @@ def _place(path: str) -> str:
 def module_engine(module: Any) -> Engine:
     """The engine of one of MODULES. Libraries differ in names only, but for zstandard."""
     if hasattr(module, "DecompressionParameter"):  # compression.zstd, backports.zstd
-        options = {module.DecompressionParameter.window_log_max: WINDOW_LIMIT.bit_length() - 1}
+        options = {module.DecompressionParameter.window_log_max: MAX_WINDOW.bit_length() - 1}
         return _bounded_engine(lambda: module.ZstdDecompressor(options=options))
     if hasattr(module, "ZSTD_d_windowLogMax"):  # the compiled module of backports.zstd alone
-        options = {module.ZSTD_d_windowLogMax: WINDOW_LIMIT.bit_length() - 1}
+        options = {module.ZSTD_d_windowLogMax: MAX_WINDOW.bit_length() - 1}
         return _bounded_engine(lambda: module.ZstdDecompressor(options=options))
     if hasattr(module, "_ZSTD_d_windowLogMax"):  # the compiled module of pyzstd alone
-        option = {module._ZSTD_d_windowLogMax: WINDOW_LIMIT.bit_length() - 1}  # noqa: SLF001 # its wrapper does the same
+        option = {module._ZSTD_d_windowLogMax: MAX_WINDOW.bit_length() - 1}  # noqa: SLF001 # its wrapper does the same
         return _bounded_engine(lambda: module.ZstdDecompressor(option=option))
     if hasattr(module, "DParameter"):  # pyzstd
-        option = {module.DParameter.windowLogMax: WINDOW_LIMIT.bit_length() - 1}
+        option = {module.DParameter.windowLogMax: MAX_WINDOW.bit_length() - 1}
         return _bounded_engine(lambda: module.ZstdDecompressor(option=option))
     return _zstandard_engine(module)
 
@@ -189,7 +190,7 @@ def _bounded_engine(make: Callable[[], Any]) -> Engine:
 
 def _zstandard_engine(module: Any) -> Engine:
     def engine(frame: Frame) -> Generator[bytes, None, None]:
-        decompressor = module.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompressobj()
+        decompressor = module.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
         for data in frame.pieces():  # at most one block, which bounds what comes of it
             yield decompressor.decompress(data)
 

@@ -6,10 +6,9 @@ Every decoder in :mod:`zstd` is fed by this one reader, so all of them accept an
 from typing import Iterable, Iterator, List, NamedTuple
 
 from .errors import BundleRefused
+from .layout import MAX_WINDOW
 
 MAGIC = b"\x28\xb5\x2f\xfd"
-WINDOW_LIMIT = 1 << 27
-"""Bytes; the largest window that decoders take by default, and that FORMAT.md allows."""
 BLOCK_LIMIT = 1 << 17
 """Bytes that a block may stand for."""
 
@@ -146,8 +145,8 @@ def _read_header(source: _Source, size: int) -> _Header:
     if promised != size:
         raise refused("it promises {} bytes, the manifest says {}".format(promised, size))
     window = promised if single_segment else _window(window_field[0])
-    if window > WINDOW_LIMIT:
-        raise refused("its window of {} bytes is larger than {}".format(window, WINDOW_LIMIT))
+    if window > MAX_WINDOW:
+        raise refused("its window of {} bytes is larger than {}".format(window, MAX_WINDOW))
     return _Header(magic + descriptor + window_field + size_field, window)
 
 
