@@ -373,6 +373,7 @@ def check_entries(manifest: Json) -> None:
     require(found == wanted and len(found) == len(entries), "the payload's entries are not the expected ones")
     for frame in frames:
         size = sum(len(tar_header(manifest, *entry)) + entry[1] + -entry[1] % 512 for entry in frame["entries"])
+        require(bool(frame["entries"]), "a frame holds nothing")
         require(frame["tar_size"] == size + (1024 if frame is frames[-1] else 0), "a frame's tar_size is not that of its entries")
 
 

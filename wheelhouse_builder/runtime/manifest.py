@@ -620,7 +620,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PUBLISHER = re.compile(r"[^\s/]+(?:/[^\s/]*)+")
 _URL = re.compile(r"(?:(?:https?|file|git\+(?:https?|ssh|file))://[^/?#@\s]*(?:[/?#]\S*)?|file:[^/\s]\S*)")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]Z")  # strptime takes leap seconds
 _CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """What would speak to a terminal instead of a reader: controls, line ends, changes of direction."""
 
@@ -956,6 +956,8 @@ def _check_frames(manifest: Manifest) -> None:
     for number, frame in enumerate(manifest.frames):
         where = "transport.frames[{}]".format(number)
         chunks = -(-frame.size // CHUNK_SIZE)
+        if not frame.entries:
+            raise _refused(where + ".entries", "there is none")
         if not frame.size or len(frame.chunks) != chunks:
             raise _refused(where + ".chunks", "there are {} for {} bytes".format(len(frame.chunks), frame.size))
         tar_size = sum(tar_entry_size(manifest.root + entry.path, entry.size) for entry in frame.entries)

@@ -160,6 +160,10 @@ def swaps_frames(document: Document) -> None:
     document["transport"]["frames"].reverse()
 
 
+def adds_an_empty_frame(document: Document) -> None:
+    document["transport"]["frames"].insert(0, {"size": 9, "tar_size": 0, "entries": [], "chunks": ["0" * 64]})
+
+
 def attested(**changed: object) -> Document:
     """What a manifest says of attestations."""
     return {"publisher": "github.com/acme/demo", "predicates": [PUBLISH], **changed}
@@ -191,6 +195,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "empty version": (sets("bundle.version", ""), "bundle.version: "),
     "time without Z": (sets("as_of", "2026-11-19T12:00:00"), "as_of: "),
     "time that is none": (sets("as_of", "2026-02-30T12:00:00Z"), "as_of: "),
+    "second that clocks do not have": (sets("as_of", "2026-06-30T23:59:60Z"), "as_of: "),
     "targets no list": (sets("targets", {}), "targets: it is no list"),
     "no target": (sets("targets", []), "targets: there is none"),
     "target's name": (sets("targets.0.name", "cp312"), "targets[0].name: "),
@@ -307,6 +312,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "chunk too few": (drops("transport.frames.0.chunks.0"), "transport.frames[0].chunks: there are 0"),
     "chunk too many": (doubles("transport.frames.0.chunks"), "transport.frames[0].chunks: there are 2"),
     "chunk's digest": (sets("transport.frames.0.chunks.0", "x"), "transport.frames[0].chunks[0]: "),
+    "frame without entries": (adds_an_empty_frame, "transport.frames[0].entries: there is none"),
     "tar size": (sets("transport.frames.0.tar_size", 512), "transport.frames[0].tar_size: "),
     "entry twice": (doubles("transport.frames.0.entries"), "twice"),
     "entry missing": (drops("transport.frames.1.entries.0"), f"'wheels/{DEMO}' is missing"),
