@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -22,7 +23,8 @@ def media_of(folder: Path, version: str) -> list[Path]:
     """A bundle for the Python ``version``, each of its volumes and recovery volumes on a medium of its own."""
     python = cpythons()[version]
     write_trust(folder, OURS)
-    wheel = make_wheel(folder, "demo", "1.0", files={"demo/__init__.py": "x = 1\n" * 2000})
+    data = Random(1).randbytes(1_500_000).hex()  # half of it is noise, so that there are several volumes
+    wheel = make_wheel(folder, "demo", "1.0", files={"demo/__init__.py": "x = 1\n" * 2000, "demo/data.txt": data})
     made = bundle_for(host_of(str(python)), [wheel], bundled_pip(python), mode="dense").signed(OURS)
     (folder / "acme.whb").write_bytes(made)
     done = wheelhouse("split", "acme.whb", "--size", "1M", "--recovery", "1", "--json", cwd=folder).document
