@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.adapters.git import Git
-from wheelhouse_builder.adapters.index import shown
+from wheelhouse_builder.adapters.index import InMemory, shown
 from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.adapters.sources import Downloads, bring
 from wheelhouse_builder.adapters.store import Store
@@ -93,7 +93,7 @@ class Finder:
         if wanted:
             path, sha256 = bring(named.archive, filename, wanted, store=self.store, client=self.client), wanted
         else:
-            arriving = _Arriving()
+            arriving = InMemory()
             self.client.download(named.archive, arriving)
             path, sha256 = self._stored(bytes(arriving.data))
         return self._source(path, LockedSdist(**_none_yet(project), filename=filename, url=url, sha256=sha256), known)
@@ -261,23 +261,3 @@ def _refuse_two(first: Line, second: Line) -> None:
 
 def _scratch() -> AbstractContextManager[str]:
     return TemporaryDirectory(prefix="wheelhouse-source-")
-
-
-@dataclass(kw_only=True, slots=True)
-class _Arriving:
-    """A file of which nothing is known yet, in memory."""
-
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def expect(self, size: int) -> None:
-        """The lock will say it."""
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def restart(self) -> None:
-        self.data.clear()
