@@ -18,7 +18,7 @@ from .errors import BundleRefused
 from .layout import bytecode_entry
 from .manifest import ManifestFile
 from .payload import decoder_for, frames_with, read_entries
-from .placing import Placed, write_new
+from .placing import READABLE, Placed, write_new
 from .zstd import Decoder
 
 MAGIC = b"WHBC\x01"
@@ -28,7 +28,7 @@ _SIZES = struct.Struct("<LL")
 """Before each member: bytes of the source's path, and of what was compiled of it."""
 
 
-def place_carried(job: Job, placed: Mapping[str, Placed], umask: int) -> Set[str]:
+def place_carried(job: Job, placed: Mapping[str, Placed]) -> Set[str]:
     """Write the bytecode that the bundle carries for wheels, by file name; the paths of its sources. Raises BundleRefused, OSError."""
     manifest = job.bundle.manifest
     entries = {bytecode_entry(job.target.interpreter, filename): each for filename, each in placed.items()}
@@ -41,16 +41,14 @@ def place_carried(job: Job, placed: Mapping[str, Placed], umask: int) -> Set[str
     with job.progress.step("placing bytecode", total=len(frames)) as step:
 
         def work(index: int) -> None:
-            sources.update(_place_frame(job, index, decoder, entries, files, umask))
+            sources.update(_place_frame(job, index, decoder, entries, files))
             step.advance()
 
         in_threads(work, frames, threading.Event())
     return sources
 
 
-def _place_frame(
-    job: Job, index: int, decoder: Decoder, entries: Mapping[str, Placed], files: Mapping[str, ManifestFile], umask: int
-) -> Set[str]:
+def _place_frame(job: Job, index: int, decoder: Decoder, entries: Mapping[str, Placed], files: Mapping[str, ManifestFile]) -> Set[str]:
     sources: Set[str] = set()
     with closing(read_entries(job.bundle, index, decoder)) as found:
         for path, _, contents in found:
@@ -58,11 +56,11 @@ def _place_frame(
                 data = b"".join(contents)
                 if (len(data), hashlib.sha256(data).hexdigest()) != (files[path].size, files[path].sha256):
                     raise _refused(path, "size or SHA-256 is not what the manifest says")
-                sources.update(write_bytecode(path, data, entries[path], job.target.interpreter, umask))
+                sources.update(write_bytecode(path, data, entries[path], job.target.interpreter))
     return sources
 
 
-def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str, umask: int) -> Iterator[str]:
+def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str) -> Iterator[str]:
     """Write what the entry ``path`` holds, compiled of the sources of one wheel and of nothing else; yields the paths of these.
 
     What a wheel itself brings for a source stays. Raises BundleRefused, OSError.
@@ -76,7 +74,7 @@ def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str, uma
         target = os.path.join(folder, "__pycache__", "%s.cpython-%s.pyc" % (name[: -len(".py")], interpreter[len(CPYTHON) :]))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            write_new(target, [compiled], 0o666 & ~umask)
+            write_new(target, [compiled], READABLE)
             yield placed.path_of(source)
 
 

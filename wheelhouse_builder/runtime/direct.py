@@ -42,32 +42,30 @@ class _Done(NamedTuple):
 
 def install_directly(job: Job) -> Installation:
     """Place what the target needs, compile it, and write each RECORD. Raises as every :data:`~.engine.Engine` does."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    straight = _place_members(job, umask)
-    done = straight or _place_wheels(job, umask)
-    compile_placed(job, {filename: placed for filename, (placed, _) in done.placed.items()}, umask)
+    straight = _place_members(job)
+    done = straight or _place_wheels(job)
+    compile_placed(job, {filename: placed for filename, (placed, _) in done.placed.items()})
     require_fit(job)
     records = {filename: record for filename, (_, record) in done.placed.items()}
     return Installation(done.distributions, done.rewritten, records, unmeasured=straight is not None)
 
 
-def _site(job: Job, umask: int, launchers: Optional[Dict[str, bytes]]) -> Site:
+def _site(job: Job, launchers: Optional[Dict[str, bytes]]) -> Site:
     version = job.host.markers["python_version"].split(".")
-    return Site(job.paths, Interpreter(job.executable, (int(version[0]), int(version[1])), launchers), umask, set(), [])
+    return Site(job.paths, Interpreter(job.executable, (int(version[0]), int(version[1])), launchers), set(), [])
 
 
 # From the pool
 
 
-def _place_members(job: Job, umask: int) -> Optional[_Done]:
+def _place_members(job: Job) -> Optional[_Done]:
     """Place members of wheels as they come out of the payload; None where wheels have to be unpacked first."""
     manifest = job.bundle.manifest
     if manifest.mode == PLAIN or manifest.base is not None or job.exact:
         return None
     stock = Stock(pool_places(manifest), job.scratch)
     try:
-        return _Frames(job, stock).place(umask)
+        return _Frames(job, stock).place()
     finally:
         stock.keep(())
 
@@ -91,7 +89,7 @@ class _Frames:
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
-    def place(self, umask: int) -> Optional[_Done]:
+    def place(self) -> Optional[_Done]:
         """Read and place everything; None where a wheel has no plain headers. Raises BundleRefused with the problems of all."""
         read = set(frames_with(self._manifest, map(skeleton_entry, self._all)))
         for index in sorted(read):
@@ -100,7 +98,7 @@ class _Frames:
             return None
         self._plan()
         launchers = self._launchers(read) if os.name == "nt" else None
-        site = _site(self._job, umask, launchers)
+        site = _site(self._job, launchers)
         frames = set(frames_with(self._manifest, self._users)) - read
         largest_first = sorted(frames, key=lambda index: -self._manifest.frames[index].tar_size)
         with self._job.progress.step("placing", total=sum(each.size for each in self._distributions), unit="B") as step:
@@ -190,7 +188,7 @@ class _Frames:
 # From wheels that were unpacked
 
 
-def _place_wheels(job: Job, umask: int) -> _Done:
+def _place_wheels(job: Job) -> _Done:
     """Unpack the wheels, with all checks, and place their members."""
     tree = os.path.join(job.scratch, "tree")
     extracted = extract(job.bundle, tree, job.scratch, [job.target], job.progress, exact=job.exact, bases=job.bases)
@@ -203,7 +201,7 @@ def _place_wheels(job: Job, umask: int) -> _Done:
     if os.name == "nt":
         with open(path_of(job.target.pip), "rb") as file:
             launchers = _launchers_in(ZipArchive(file))
-    site, placed = _site(job, umask, launchers), {}
+    site, placed = _site(job, launchers), {}
 
     def work(distribution: ManifestDistribution) -> None:
         with open(path_of(distribution.filename), "rb") as file:

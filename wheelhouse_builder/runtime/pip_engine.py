@@ -81,9 +81,7 @@ def _install(job: Job, *, own: bool) -> Installation:
         _install_all(job, pip, tree, extracted.distributions)
     distributions = installed_distributions(extracted.distributions, job.target)
     records = {each.filename: _record(tree, each) for each in distributions}
-    umask = os.umask(0o077)
-    os.umask(umask)
-    compile_placed(job, {filename: _placed(job, record) for filename, record in records.items()}, umask)
+    compile_placed(job, {filename: _placed(job, record) for filename, record in records.items()})
     require_fit(job)
     return Installation(distributions, extracted.rewritten, records)
 

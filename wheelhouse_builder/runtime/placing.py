@@ -26,6 +26,8 @@ INSTALLER = b"pip\n"
 MAX_METADATA = 128 << 20
 """Bytes of a file of the .dist-info directory."""
 EXECUTABLE = 0o111
+READABLE, RUNNABLE = 0o644, 0o755
+"""Modes of what is installed, whatever the umask was when this began: others may read it, and nobody but us may write it."""
 
 _WHEEL = re.compile(r"[^/]+\.dist-info/WHEEL")
 """Of the wheel itself: those that it vendors have theirs further down."""
@@ -41,7 +43,6 @@ class Site(NamedTuple):
     paths: Mapping[str, str]
     """By scheme: see :class:`~.engine.Job`."""
     interpreter: Interpreter
-    umask: int
     folders: Set[str]
     """Directories that are known to be there; all wheels share it."""
     twice: List[Tuple[str, bytes, str]]
@@ -78,7 +79,7 @@ def require_same(site: Site) -> None:
                 raise InstallError("%s: another distribution has put something else to %s." % (filename, path), hint="Nothing was changed.")
 
 
-def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> None:
+def write_record(placed: Placed, compiled: Mapping[str, str]) -> None:
     """Write RECORD; ``compiled``: where what was compiled of a source lies, by the path of the source."""
     made = set(_compiled(placed, compiled))  # also in place of what some wheels bring along, and is not what their RECORD says any more
     rows = sorted([*(row for row in placed.rows if row[0] not in made), *((path, "", "") for path in made)])
@@ -87,7 +88,7 @@ def write_record(placed: Placed, umask: int, compiled: Mapping[str, str]) -> Non
     path = os.path.join(placed.library, placed.info, "RECORD")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    write_new(path, [text.getvalue().encode("utf-8")], 0o666 & ~umask)
+    write_new(path, [text.getvalue().encode("utf-8")], READABLE)
 
 
 def placed_by_pip(library: str, info: str) -> Placed:
@@ -199,9 +200,8 @@ class _Placing:
         if folder not in self._site.folders:
             os.makedirs(folder, exist_ok=True)
             self._site.folders.add(folder)
-        usual = 0o666 & ~self._site.umask | mode
         try:
-            write_new(path, pieces, 0o777 & ~self._site.umask | EXECUTABLE if executable else usual)
+            write_new(path, pieces, RUNNABLE if executable else READABLE | mode)
         except FileExistsError:
             digest = hashlib.sha256()
             for piece in pieces:

@@ -131,5 +131,5 @@ def test_the_digest_in_the_manifest_counts(tmp_path: Path) -> None:
 def test_what_is_no_bytecode_of_the_wheel_is_refused(tmp_path: Path, carried: bytes, why: str) -> None:
     placed = Placed(str(tmp_path), "demo-1.0.dist-info", (), ("demo/__init__.py",))
     with pytest.raises(BundleRefused, match=why):
-        list(write_bytecode("bytecode/cp312/demo", carried, placed, "cp312", 0o022))
+        list(write_bytecode("bytecode/cp312/demo", carried, placed, "cp312"))
     assert {path.name for path in tmp_path.rglob("*.pyc")} <= {"__init__.cpython-312.pyc"}
