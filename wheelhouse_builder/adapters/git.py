@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _ENVIRONMENT = {
     "GIT_LFS_SKIP_SMUDGE": "1",
     "LC_ALL": "C",
 }
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "advice.detachedHead=false")
 
 
@@ -60,7 +62,8 @@ class Git:
 
     def _commits(self, folder: Path, revision: str) -> Iterator[str]:
         """The commit that is meant, for each way to mean one."""
-        for name in (f"refs/remotes/origin/{revision}", f"refs/tags/{revision}", revision) if revision else ("HEAD",):
+        names = (f"refs/remotes/origin/{revision}", f"refs/tags/{revision}", revision) if revision else ("HEAD",)
+        for name in names[-1:] if _COMMIT.fullmatch(revision) else names:  # no branch that is called like a commit
             found = self._run("-C", str(folder), "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
             if found.returncode == 0:
                 yield found.stdout.split()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.support.sources import commit, make_c_sdist, make_project
 from tests.support.wheels import make_sdist, make_wheel
 from tests.unit.resolve.conftest import World, names
+from wheelhouse_builder.adapters.git import Git
 from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import DistributionError, SpecError
@@ -83,6 +85,15 @@ def test_a_repository_keeps_its_commit_until_it_is_upgraded(world: World, acme: 
     assert [sdist.tree and sdist.tree.commit for each in (kept, new) for sdist in each.sdists] == [one, two]
     tagged = lock(world, f"acme @ git+{acme.as_uri()}@{one[:12]}", "below")
     assert tagged.sdists[0].sha256 == lock(world, f"acme @ git+{acme.as_uri()}@v1").sdists[0].sha256 == first.sdists[0].sha256
+
+
+def test_a_branch_that_is_called_like_the_commit_is_not_the_commit(acme: Path, tmp_path: Path) -> None:
+    first = commit(acme)
+    (acme / "more.txt").write_text("foreign")
+    second = commit(acme)
+    subprocess.run(["git", "update-ref", f"refs/heads/{first}", second], cwd=acme, check=True)
+    assert Git(runner=Processes()).check_out(acme.as_uri(), first, tmp_path / "clone") == first
+    assert not (tmp_path / "clone/more.txt").exists()
 
 
 def test_an_archive_is_pinned_by_its_digest_and_a_hash_is_insisted_on(world: World, tmp_path: Path) -> None:
