@@ -34,7 +34,7 @@ from tests.support.malformed_wheels import FILENAME, MALFORMED
 from tests.support.pip import bundled_pip
 from tests.support.wheels import make_wheel, wheel_members, write_zip
 from tests.support.workplace import this_target, workplace
-from wheelhouse_builder.runtime import memory, sshsig
+from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.attested import PREDICATES
 from wheelhouse_builder.runtime.bundle import verify
 from wheelhouse_builder.runtime.commands import Destination, run_inspect, run_install, run_unpack, run_verify
@@ -45,6 +45,7 @@ from wheelhouse_builder.runtime.manifest import canonical_json
 from wheelhouse_builder.runtime.moments import seconds
 from wheelhouse_builder.runtime.policy import read_trust
 from wheelhouse_builder.runtime.report import render
+from wheelhouse_builder.runtime.staging import replace_file
 from wheelhouse_builder.runtime.wheel import name_problem, wheel_problems
 
 ANN, BOB = Key(11), Key(12)
@@ -509,11 +510,10 @@ class TestT12AKillInTheMiddle:
         assert {p.name for p in (out / "wheels").iterdir()} == wanted
 
     def test_a_state_file_is_old_or_new_and_never_half(self, host: Host) -> None:
-        whole = dict(memory._EMPTY, newest="2026-11-19T12:00:00Z")
-        memory._write(host.state, whole)
-        with pytest.raises(TypeError):
-            memory._write(host.state, {**whole, "channels": object()})
-        assert json.loads(Path(host.state).read_text()) == whole
+        replace_file(host.state, "whole")
+        with pytest.raises(UnicodeEncodeError):
+            replace_file(host.state, "x" * 1_000_000 + "\ud800")  # fails when much of it is written
+        assert Path(host.state).read_text() == "whole"
         assert host.names() == {"store", "state.json"}
 
 

@@ -1,4 +1,4 @@
-"""The four things that the far side does with a bundle, each as one call that returns a report.
+"""What the far side does with a bundle, each as one call that returns a report.
 
 The command line in the bundle and the one of the connected side call these functions and nothing else.
 """

@@ -13,11 +13,11 @@ from .bundle import open_bundle
 from .errors import UsageError
 from .manifest import Manifest
 from .payload import PIECE
-from .places import current_release, existing_prefix, releases
+from .places import current_release, prefix_with_releases, releases
 from .probe import probe
 from .receipt import Receipt, read_receipt
 from .report import as_file
-from .staging import disk_failures
+from .staging import disk_failures, replace_file
 
 INVENTORY, REQUEST, VERSION = "inventory", "request", 1
 BUNDLE, WHEEL = ".whb", ".whl"
@@ -67,8 +67,7 @@ def run_inventory(
 def write_inventory(document: Dict[str, Any], path: str) -> Dict[str, Any]:
     """Write the document to the file at ``path``; returns what is to be told of that."""
     with disk_failures(path):
-        with open(path, "w", encoding="ascii") as file:
-            file.write(as_file(document))
+        replace_file(path, as_file(document), 0o644)
     return dict(document, written=path)
 
 
@@ -79,7 +78,7 @@ def _environments(prefix: Optional[str], venv: Optional[str]) -> List[Tuple[str,
     """Path, whether it is in use, and receipt of each."""
     found: List[Tuple[str, bool, Receipt]] = []
     if prefix is not None:
-        root = existing_prefix(prefix)
+        root = prefix_with_releases(prefix)
         used = current_release(root)
         found += [(each.path, each.name == used, each.receipt) for each in releases(root)]
     if venv is not None:
@@ -117,6 +116,7 @@ def _walk(paths: Iterable[str]) -> Iterator[str]:
     for path in map(os.path.abspath, paths):
         folders = [folder for folder in (path, os.path.join(path, "wheels")) if os.path.isdir(folder)]
         inside = [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder)) if name.endswith((BUNDLE, WHEEL))]
+        inside = [each for each in inside if os.path.isfile(each)]  # no pipes, which never end
         if inside or not folders:
             for each in inside or [path]:
                 yield each

@@ -8,7 +8,6 @@ remembers nothing: the very first bundle is taken as the trust store has it.
 import contextlib
 import json
 import os
-import tempfile
 import time
 from typing import Any, Dict, Iterator, NamedTuple, Optional
 
@@ -18,7 +17,7 @@ from .manifest import Manifest
 from .moments import later, text_of
 from .policy import Policy
 from .progress import NoProgress
-from .staging import disk_failures
+from .staging import disk_failures, replace_file
 from .trusted_file import Unbelievable, because, parse_object, read_trusted
 
 _VERSION = 1
@@ -140,34 +139,12 @@ def remembering(memory: Memory, manifest: Manifest, digest: str, policy: Policy)
     yield
     with disk_failures(memory.path), alone(lock, NoProgress()):
         now = read_memory(memory.path, allow_rollback=memory.allow_rollback)
-        _write(memory.path, now.after(manifest, digest, policy, time.time()))
-
-
-def _write(path: str, document: Dict[str, Any]) -> None:
-    """Replace the file at ``path`` in one step that survives a power cut."""
-    folder = os.path.dirname(path)
-    descriptor, draft = tempfile.mkstemp(prefix=".state-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-    if os.name != "nt":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        document = now.after(manifest, digest, policy, time.time())
+        replace_file(memory.path, json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def _require_state(document: Dict[str, Any]) -> None:
-    """Raise Unbelievable unless the document is one that :func:`_write` wrote."""
+    """Raise Unbelievable unless the document is one that :func:`remembering` wrote."""
     if set(document) != set(_EMPTY) or document["version"] != _VERSION:
         raise Unbelievable("it is not a state file of this version")
     channels, rollbacks = document["channels"], document["rollbacks"]

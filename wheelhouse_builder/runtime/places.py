@@ -105,6 +105,14 @@ def existing_prefix(prefix: str) -> str:
     return at
 
 
+def prefix_with_releases(prefix: str) -> str:
+    """The same of one that holds releases, or has held some. Raises UsageError, too."""
+    at = existing_prefix(prefix)
+    if not os.path.isdir(os.path.join(at, RELEASES)):
+        raise UsageError("There are no releases below %s." % at, hint="Name the directory that `install --prefix` was given.")
+    return at
+
+
 @contextlib.contextmanager
 def prepared(place: Place) -> Iterator[None]:
     """Have the directories that the place needs; those that were made for it go away again if nothing came to be there."""

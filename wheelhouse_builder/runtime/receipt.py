@@ -69,6 +69,8 @@ def write_receipt(environment: Folder, receipt: Receipt) -> None:
 def read_receipt(environment: str) -> Optional[Receipt]:
     """The receipt in ``environment``; None where there is none that could be one. Raises OSError."""
     path = os.path.join(environment, FILENAME)
+    if not os.path.isfile(path):  # nor a pipe, which somebody put there and which never ends
+        return None
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read(MOST).decode("utf-8"))

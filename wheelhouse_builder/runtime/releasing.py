@@ -14,6 +14,7 @@ from .places import (
     current_release,
     existing_prefix,
     point,
+    prefix_with_releases,
     problems_at,
     releases,
     superfluous,
@@ -73,10 +74,8 @@ def run_gc(prefix: str, keep: int = KEPT, *, progress: Optional[Progress] = None
 @contextlib.contextmanager
 def _at_work(prefix: str, progress: Optional[Progress]) -> Iterator[Tuple[Place, Folder, List[str]]]:
     """Alone below ``prefix``; what a killed run left there is mended, and told."""
-    root = existing_prefix(prefix)
+    root = prefix_with_releases(prefix)
     place = Place(os.path.join(root, RELEASES), "", root)
-    if not os.path.isdir(place.parent):
-        raise UsageError("There are no releases below %s." % root, hint="Name the directory that `install --prefix` was given.")
     with disk_failures(place.parent), alone(place.lock, progress or NoProgress()), opened(place.parent) as parent:
         yield place, parent, tidy(parent, place)
 

@@ -240,7 +240,7 @@ def _say_install(report: Report) -> List[str]:
     lines = ["%s: verified, %s." % (_title(report), done), ""]
     lines += _facts(report, _signed_by(report)) + ["  %-12s %s" % (name, value) for name, value in facts if value]
     lines += [*_repaired(report), *_rewritten(report["content_identical"]), "", "next"]
-    return [*lines, "  " + report["python"]]
+    return [*lines, "  " + report["python"].replace(report["environment"], report["current"] or report["environment"], 1)]
 
 
 def _say_list(report: Report) -> List[str]:

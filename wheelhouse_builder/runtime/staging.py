@@ -70,6 +70,24 @@ def require_space(directory: str, size: int) -> None:
         )
 
 
+def replace_file(path: str, text: str, mode: int = 0o600) -> None:
+    """Replace the file at ``path`` in one step that survives a power cut. Raises OSError; then what was there is there still."""
+    folder = os.path.dirname(os.path.abspath(path))
+    descriptor, draft = tempfile.mkstemp(prefix=".draft-", dir=folder)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        os.chmod(draft, mode)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+    _sync_directory(folder)
+
+
 def sync_tree(tree: str) -> None:
     """Have every file and directory under ``tree`` written to the disk."""
     for folder, _, names in os.walk(tree):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,32 @@ def test_what_is_nested_beyond_measure_is_no_document() -> None:
 def test_an_environment_of_somebody_else_is_not_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no receipt"):
         run_inventory(venv=str(tmp_path))
+
+
+def test_a_prefix_without_releases_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no releases below"):
+        run_inventory(prefix=str(tmp_path / "mistyped"))
+
+
+def test_pipes_are_neither_wheels_nor_receipts(kept: Path, environment: Path) -> None:
+    before = run_inventory(paths=[str(kept)])
+    os.mkfifo(kept / "endless-1.0-py3-none-any.whl")
+    assert run_inventory(paths=[str(kept)]) == before
+    (environment / FILENAME).unlink()
+    os.mkfifo(environment / FILENAME)
+    with pytest.raises(UsageError, match="has no receipt"):
+        run_inventory(venv=str(environment))
+
+
+def test_what_was_written_before_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "web01.json"
+    write_inventory({"wheelhouse": "inventory"}, str(file))
+    first = file.read_bytes()
+    with pytest.raises(TypeError):
+        write_inventory({"wheelhouse": object()}, str(file))
+    assert file.read_bytes() == first
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert {path.name for path in tmp_path.iterdir()} == {"web01.json"}
 
 
 def written(**document: object) -> bytes:

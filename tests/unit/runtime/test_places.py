@@ -168,6 +168,7 @@ def test_releases_stand_side_by_side_and_current_leads_to_the_last(site: Site) -
         report = site.release(site.bundle(version))
     assert said(site.prefix / "current") == "demo 2.0\n"
     assert report["prefix"] == str(site.prefix)
+    assert f"next\n  {site.prefix}/current/" in render(report)
     told = run_list(str(site.prefix))
     assert [each["in_use"] for each in told["releases"]].count(True) == 1
     assert len(told["releases"]) == 2
