@@ -47,6 +47,8 @@ def command(
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     if missing := [str(path) for path in wheels if not path.is_file()]:
         raise UsageError(*(f"{path}: there is no such file" for path in missing))
+    if others := [str(path) for path in wheels if path.suffix != ".whl"]:
+        raise UsageError(*(f"{path}: it is no wheel" for path in others), hint="name files that end in .whl")
     options = Options(library_paths=tuple(libraries or ()), exclude=tuple(exclude or ()))
     done = _all(wheels, Target.parse(target), options, output)
     document = {"command": "repair", "target": target, "wheels": [{**asdict(each), "path": str(each.path)} for each in done]}

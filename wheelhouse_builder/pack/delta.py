@@ -16,7 +16,7 @@ from typing import Self
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from wheelhouse_builder.errors import UsageError
+from wheelhouse_builder.errors import BundleRefused, UsageError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.pack.contents import Contents
 from wheelhouse_builder.pack.holdings import Held, read_holdings
@@ -107,10 +107,20 @@ def read_base(path: Path, name: str = "") -> Base:
     """
     if path.is_file() and _begins(path) == _JSON:
         holdings = read_holdings(path.read_bytes(), str(path), name)
-        return Base(**holdings._asdict()) if holdings else Base.of(parse_manifest(path.read_bytes()))
+        return Base(**holdings._asdict()) if holdings else Base.of(_manifest(path))
     if not path.exists():
         raise UsageError(f"there is no {path}", hint="name the base's bundle, or its manifest.json")
     return Base.of(open_bundle(str(path)).manifest)
+
+
+def _manifest(path: Path) -> Manifest:
+    try:
+        return parse_manifest(path.read_bytes())
+    except BundleRefused as refused:
+        raise BundleRefused(
+            *(f"{path}: {problem}" for problem in refused.problems),
+            hint="name a bundle, its manifest.json as `wheelhouse manifest` prints it, or what `wheelhouse request` wrote",
+        ) from None
 
 
 def reuse(base: Base, contents: Contents, needed: Iterable[bytes]) -> Reuse:

@@ -28,3 +28,10 @@ def test_all_that_cannot_be_repaired_is_told_and_nothing_is_missing_that_could(t
     done = wheelhouse("repair", wheel.name, pure.name, "--target", TARGET, "-o", "wheels", cwd=tmp_path, expect=7)
     assert "libsecond.so.1" in done.stderr
     assert (tmp_path / "wheels" / pure.name).read_bytes() == pure.read_bytes()
+
+
+def test_what_is_no_wheel_is_told_before_any_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "acme.whb").write_bytes(b"x")
+    told = wheelhouse("repair", "acme.whb", "--target", TARGET, "-o", "wheels", cwd=tmp_path, expect=2).stderr
+    assert "acme.whb: it is no wheel" in told
+    assert not (tmp_path / "wheels").exists()

@@ -155,6 +155,13 @@ def test_a_base_that_is_not_there_is_told(months: Months) -> None:
         read_base(months.directory / "nowhere.whb")
 
 
+def test_a_base_that_is_no_document_of_ours_is_told_by_its_name(months: Months) -> None:
+    (months.directory / "odd.json").write_text("{ nonsense")
+    with pytest.raises(BundleRefused, match=r"odd\.json: ") as caught:
+        read_base(months.directory / "odd.json")
+    assert "wheelhouse request" in caught.value.hint
+
+
 # What comes out
 
 
