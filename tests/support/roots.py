@@ -13,7 +13,7 @@ LEFT_OUT = shutil.ignore_patterns("site-packages", "test", "tests", "__pycache__
 
 def make_root(folder: Path, python: Path) -> Path:
     """A root with a shell, the C library, and ``python`` under /usr/local."""
-    for name in ("mnt", "tmp", "bin", "usr/local/bin", "dev"):
+    for name in ("mnt", "tmp", "bin", "usr/local/bin", "dev", "proc"):
         (folder / name).mkdir(parents=True)
     ask = "import sys, sysconfig; print(sysconfig.get_path('stdlib')); print(sysconfig.get_path('platstdlib')); print(sys.base_prefix)"
     stdlib, _, prefix = map(Path, subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True).stdout.split())

@@ -17,8 +17,10 @@ from tests.support.roots import make_root
 from tests.support.wheels import make_wheel
 from tests.unit.test_rehearse import WINDOWS, a_lock, stored
 from wheelhouse_builder.adapters.interpreters import probed_by
-from wheelhouse_builder.adapters.places import Place, Root, ThisHost, require_offline, serves
+from wheelhouse_builder.adapters.places import Place, Root, ThisHost, serves
 from wheelhouse_builder.adapters.process import Finished, Processes
+from wheelhouse_builder.adapters.sandbox import require_offline
+from wheelhouse_builder.adapters.store import file_digest
 from wheelhouse_builder.errors import EnvironmentFailure, RehearsalError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.probed import probed_target
@@ -151,3 +153,27 @@ def test_a_target_runs_where_the_python_is_its_own_and_the_platform_is_not_older
     for name in (f"cp39-manylinux_2_17_{machine}", f"{abi}-manylinux_2_17_s390x", f"{abi}-musllinux_1_2_{machine}", f"{abi}-win_amd64"):
         assert not serves(here, Target.parse(name))
     assert not serves(replace(here, platforms=(f"manylinux_2_17_{machine}",)), Target.parse(f"{abi}-manylinux_2_28_{machine}"))
+
+
+def test_modules_write_nowhere_else_see_no_keys_and_reach_no_other_wheels(
+    wheels: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh/id_ed25519").write_text("secret\n")
+    monkeypatch.setenv("HOME", str(home))
+    script = f"""
+import pathlib
+for wheel in pathlib.Path("wheels").iterdir():
+    wheel.write_bytes(b"something else")
+assert not pathlib.Path({str(home / ".ssh/id_ed25519")!r}).exists()
+try:
+    pathlib.Path({str(home / "planted")!r}).write_text("x")
+except OSError:
+    pass
+else:
+    raise SystemExit("it was written")
+"""
+    wheels.add("app", files={"app.py": script})
+    assert wheels.rehearse().modules == 1
+    assert [file_digest(wheel.path) for wheel in wheels.wheels] == [wheel.sha256 for wheel in wheels.wheels]

@@ -1,4 +1,4 @@
-"""Places where a target can be run, each without a network: another CPython of this host, a root directory that somebody gives.
+"""Places where a target can be run, each in a sandbox: another CPython of this host, a root directory that somebody gives.
 
 One more kind of place, an emulator for one, is one more class with these two methods and one more line in the list that is tried.
 """
@@ -6,26 +6,28 @@ One more kind of place, an emulator for one, is one more class with these two me
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from wheelhouse_builder.adapters.emulation import registration
 from wheelhouse_builder.adapters.interpreters import Interpreter, interpreters
 from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.adapters.sandbox import Sandbox
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.runtime import probe
 from wheelhouse_builder.runtime.host import FIXED_MARKERS
 
-OFFLINE = ("unshare", "--map-root-user", "--net")
-"""Starts a program in a network namespace of its own, in which there is nothing, not even the host itself."""
 SYSTEM_PYTHONS = ("usr/local/bin/python{}", "usr/bin/python{}", "opt/python{}/bin/python{}")
 """Where a root keeps the Python of a version."""
 
 _PROBE = "import runpy; runpy.run_path('probe.py', run_name='__main__')"
+_NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,7 @@ class Running:
     """Its path, as the place sees it."""
 
     def run(self, folder: Path, *arguments: str) -> Finished:
-        """Run it in ``folder``; arguments are relative to that. It has no network; on this host it may do whatever else this user may."""
+        """Run it in ``folder``; arguments are relative to that. It has no network, and writes there alone."""
         return self.place.run(folder, [self.python, *arguments])
 
     def environment(self, folder: Path) -> tuple[Finished, Running]:
@@ -74,13 +76,13 @@ class ThisHost(_Posix):
     """This interpreter, and the CPythons on PATH and under pyenv."""
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+        self._sandbox = Sandbox(runner=runner)
         self._known: list[Interpreter] = []
         self._others = interpreters(runner)
 
     def find(self, target: Target) -> Running | None:
         """See :class:`Place`."""
-        require_offline(self._runner)
+        self._sandbox.require()
         fitting = next((each for each in self._interpreters() if serves(each.target, target)), None)
         return Running(place=self, python=str(fitting.path)) if fitting else None
 
@@ -93,38 +95,28 @@ class ThisHost(_Posix):
 
     def run(self, folder: Path, command: Sequence[str]) -> Finished:
         """See :class:`Place`."""
-        return self._runner.run([*OFFLINE, *command], env=_environment(folder), cwd=folder)
+        return self._sandbox.run(folder, command, env=_NO_BYTECODE)
 
 
 class Root(_Posix):
     """A directory that holds a whole system, as debootstrap makes it; it serves the one target that it was given for.
 
-    ``folder`` is seen there as /mnt: mounted in a namespace of its own, so that nothing of it stays. A system for another machine is
-    emulated by qemu.
+    A system for another machine is emulated by qemu.
     """
 
-    # Where the kernel is too old for a binfmt_misc of the namespace's own, before 6.7, the host's may know the emulator.
-    _ENTER = """
-if [ -n "$1" ]; then
-    mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null && printf %s "$1" > /proc/sys/fs/binfmt_misc/register
-fi
-mount --bind "$2" "$3/mnt" && root=$3 && shift 3 && exec unshare --root="$root" --wd=/mnt "$@"
-"""
-
     def __init__(self, runner: Runner, *, target: str, root: Path) -> None:
-        self._runner = runner
+        self._sandbox = Sandbox(runner=runner, root=root)
         self.target = target
         self.root = root
-        self._emulation = ""
-        """What the kernel must be told of programs for another machine."""
 
     def find(self, target: Target) -> Running | None:
         """See :class:`Place`. Raises EnvironmentFailure when the root holds another Python, or none."""
         if target.name != self.target:
             return None
-        require_offline(self._runner)
         python = self._python(target)
-        self._emulation = registration((self.root / python.lstrip("/")).resolve()) or ""
+        emulation = registration((self.root / python.lstrip("/")).resolve()) or ""
+        self._sandbox = replace(self._sandbox, emulation=emulation)
+        self._sandbox.require()
         there = self._probed(python)
         if not serves(there, target):
             raise EnvironmentFailure(
@@ -135,9 +127,7 @@ mount --bind "$2" "$3/mnt" && root=$3 && shift 3 && exec unshare --root="$root" 
 
     def run(self, folder: Path, command: Sequence[str]) -> Finished:
         """See :class:`Place`."""
-        where = (str(folder.absolute()), str(self.root.absolute()))
-        enter = [*OFFLINE, "--mount", "sh", "-c", self._ENTER, "sh", self._emulation, *where]
-        return self._runner.run([*enter, *command], env=_environment(Path("/mnt")))
+        return self._sandbox.run(folder, command, env=_NO_BYTECODE)
 
     def _python(self, target: Target) -> str:
         version = str(target.markers["python_version"])
@@ -148,7 +138,9 @@ mount --bind "$2" "$3/mnt" && root=$3 && shift 3 && exec unshare --root="$root" 
         return f"/{found[0]}"
 
     def _probed(self, python: str) -> Target:
-        said = self.run(Path(probe.__file__).parent, [python, "-I", "-c", _PROBE])
+        with TemporaryDirectory(prefix="wheelhouse-probe-") as scratch:
+            shutil.copy(probe.__file__, Path(scratch, "probe.py"))
+            said = self.run(Path(scratch), [python, "-I", "-c", _PROBE])
         if said.returncode != 0:
             raise EnvironmentFailure(
                 f"{self.root} cannot be entered: {(said.stderr or said.stdout).strip()}", hint="can `unshare --mount` and chroot be used?"
@@ -161,21 +153,3 @@ def serves(here: Target, wanted: Target) -> bool:
     same_python = (here.interpreter, here.abi) == (wanted.interpreter, wanted.abi)
     same_markers = all(here.markers[key] == wanted.markers[key] for key in FIXED_MARKERS)
     return same_python and same_markers and wanted.platforms[0] in here.platforms
-
-
-def require_offline(runner: Runner) -> None:
-    """Raise EnvironmentFailure where no process can be had without a network: then nothing would be proved."""
-    try:
-        tried = runner.run([*OFFLINE, "true"])
-    except FileNotFoundError:
-        raise EnvironmentFailure("there is no program unshare, to run without a network", hint="install util-linux") from None
-    if tried.returncode != 0:
-        raise EnvironmentFailure(
-            f"no process can be had without a network: {tried.stderr.strip()}",
-            hint="rehearse on paper, or where user namespaces are allowed (see sysctl user.max_user_namespaces)",
-        )
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """A home and a place for temporary files that are gone afterwards."""
-    return {"HOME": str(folder), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}

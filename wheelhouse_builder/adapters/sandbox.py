@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheelhouse_builder.adapters.places import OFFLINE, require_offline
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure
 
+OFFLINE = ("unshare", "--map-root-user", "--net")
+"""Starts a program in a network namespace of its own, in which there is nothing, not even the host itself."""
 INSIDE = Path("/mnt")
 """Where programs see the folder."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -51,7 +52,7 @@ if [ -z "$root" ]; then
 fi
 if [ -n "$root" ]; then
   mount --bind "$folder/tmp" "$root/tmp"
-  exec chroot "$root" /bin/sh -c 'cd /mnt && exec "$@"' sh "$@"
+  exec unshare --root="$root" --wd=/mnt "$@"
 fi
 cd /mnt
 exec "$@"
@@ -64,7 +65,7 @@ SECRETS = (
     ".local/share/uv/credentials", ".git-credentials", ".config/git", ".config/gh", ".config/gcloud", ".azure", ".npmrc",
     ".local/share/keyrings",
 )  # fmt: skip
-"""What builds have no business with, in the home of whoever runs them: keys could leave in what is built."""
+"""What foreign programs have no business with, in the home of whoever runs them: keys could leave in what is built."""
 SERVICES = ("/run/user", "/run/dbus", "/run/docker.sock", "/run/containerd", "/run/podman")
 """Whose sockets run programs for whoever asks, outside of any sandbox. They are files, so being without a network does not hide them."""
 
@@ -90,7 +91,20 @@ class Sandbox:
         """Raise EnvironmentFailure where this host has no sandbox: then nothing is run, rather than with a network."""
         require_offline(self.runner)
         if not (self.root or Path("/")).joinpath("mnt").is_dir():
-            raise EnvironmentFailure(f"{self.root or ''}/mnt is missing: builds see their folder there", hint="mkdir /mnt")
+            raise EnvironmentFailure(f"{self.root or ''}/mnt is missing: programs see their folder there", hint="mkdir /mnt")
+
+
+def require_offline(runner: Runner) -> None:
+    """Raise EnvironmentFailure where no process can be had without a network: then nothing would be proved."""
+    try:
+        tried = runner.run([*OFFLINE, "true"])
+    except FileNotFoundError:
+        raise EnvironmentFailure("there is no program unshare, to run without a network", hint="install util-linux") from None
+    if tried.returncode != 0:
+        raise EnvironmentFailure(
+            f"no process can be had without a network: {tried.stderr.strip()}",
+            hint="rehearse on paper, or where user namespaces are allowed (see sysctl user.max_user_namespaces)",
+        )
 
 
 def _secrets() -> str:

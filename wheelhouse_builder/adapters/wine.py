@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from wheelhouse_builder.adapters.places import OFFLINE, Running, require_offline, serves
+from wheelhouse_builder.adapters.places import Running, serves
 from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.adapters.sandbox import OFFLINE, require_offline
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target

@@ -148,7 +148,7 @@ class Job:
         requirements = self._inputs.requirements
         (self._folder / "requirements").mkdir()
         for wheel in requirements:
-            place(wheel.path, self._folder / "requirements" / wheel.filename)
+            shutil.copyfile(wheel.path, self._folder / "requirements" / wheel.filename)
         lines = (f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in requirements)
         (self._folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
 
@@ -164,7 +164,7 @@ class Job:
             file.chmod(0o755)
         if inputs.ready.sandbox.root:
             (self._folder / UV.parent.name).mkdir(exist_ok=True)
-            place(Path(uv.find_uv_bin()), self._folder / UV.parent.name / UV.name)
+            shutil.copy(uv.find_uv_bin(), self._folder / UV.parent.name / UV.name)
         for path, folder in inputs.ready.folders.items():
             shutil.copytree(folder, self._folder / path)
 
@@ -267,11 +267,3 @@ def last_lines(text: str) -> Iterator[str]:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     yield from [line for line in lines[:-LAST_LINES] if TELLING.search(line)][:MOST_TELLING]
     yield from lines[-LAST_LINES:]
-
-
-def place(source: Path, path: Path) -> None:
-    """Another name of the same file; a copy where two file systems meet."""
-    try:
-        path.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from wheelhouse_builder.adapters.packages import look_for
 from wheelhouse_builder.adapters.places import SYSTEM_PYTHONS, serves
 from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.adapters.sandbox import ENTER, INSIDE, Sandbox
-from wheelhouse_builder.build.job import BuildFailed, last_lines, place
+from wheelhouse_builder.build.job import BuildFailed, last_lines
 from wheelhouse_builder.build.pythons import Pythons
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
@@ -151,7 +152,7 @@ def _lay_out(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Whee
     """Everything that the proof reads; returns the file name of pip."""
     (folder / "wheels").mkdir()
     for locked in {*lock.wheels, *lock.bootstrap}:
-        place(wheels[locked.filename].path, folder / "wheels" / locked.filename)
+        shutil.copyfile(wheels[locked.filename].path, folder / "wheels" / locked.filename)
     hidden = () if clean.root or wheel.build is None else system_libraries(each.library for each in wheel.build.grafted)
     files = {"drive.sh": _DRIVE, "enter.sh": ENTER, "empty": "", "test.sh": _test(recipe)}
     files["hidden.txt"] = "".join(f"{path}\n" for path in hidden)

@@ -9,8 +9,8 @@ do not require.
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,21 +131,13 @@ def _lay_out(lock: Lock, wheels: Mapping[str, Wheel], folder: Path) -> str:
     """The wheels under their own names, and what is to be installed of them; returns the file name of pip."""
     (folder / "wheels").mkdir()
     for locked in {*lock.wheels, *lock.bootstrap}:
-        _place(wheels[locked.filename].path, folder / "wheels" / locked.filename)
+        shutil.copyfile(wheels[locked.filename].path, folder / "wheels" / locked.filename)
     (folder / "requirements.txt").write_text("".join(map(_line, lock.wheels)), encoding="utf-8")
     return next(locked.filename for locked in lock.bootstrap if locked.project == "pip")
 
 
 def _line(locked: LockedWheel) -> str:
     return f"{locked.project}=={locked.version} --hash=sha256:{locked.sha256}\n"
-
-
-def _place(source: Path, path: Path) -> None:
-    """Another name of the same file; a copy where two file systems meet."""
-    try:
-        os.link(source, path)
-    except OSError:
-        path.write_bytes(source.read_bytes())
 
 
 def _import_problems(running: Running, folder: Path, modules: Mapping[str, NormalizedName]) -> Iterator[str | Wanting]:

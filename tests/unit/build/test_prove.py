@@ -10,6 +10,7 @@ import pytest
 from tests.support.sources import c_source, make_c_sdist, write_recipe, write_tar
 from tests.support.wheels import make_sdist
 from tests.unit.build.conftest import Yard
+from wheelhouse_builder.adapters.store import file_digest
 from wheelhouse_builder.build.prove import system_libraries
 from wheelhouse_builder.errors import NoWheelError
 
@@ -94,6 +95,15 @@ def test_a_test_that_fails_says_what_it_said_and_where_it_stands(yard: Yard, lin
     assert told in problem
     assert "after" not in problem
     assert f"recipe: {path}:3" in problem
+
+
+def test_what_a_test_writes_to_its_wheels_does_not_reach_the_store(yard: Yard) -> None:
+    make_sdist(yard.sdists, "demo", "1.0")
+    write_recipe(yard.recipes, "demo", "pure: true", "test:", "  commands:", "    - for each in /mnt/wheels/*; do echo x >> $each; done")
+    assert yard.build("demo", tested=True).made[0].proved
+    kept = [path for path in (yard.store / "sha256").glob("*/*") if path.is_file()]
+    assert len(kept) > 1
+    assert [path.name for path in kept if file_digest(path) != path.name] == []
 
 
 def test_a_target_that_cannot_be_run_here_is_built_and_not_tested(yard: Yard) -> None:

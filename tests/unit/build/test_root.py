@@ -25,7 +25,6 @@ OLDER = Target.parse(f"{THIS.interpreter}-manylinux_2_17_{THIS.markers['platform
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This host's Python, C library and, as far as it is asked, compiler."""
     root = make_root(tmp_path_factory.mktemp("roots") / "root", Path(sys.executable))
-    (root / "proc").mkdir()
     (root / "usr/bin").mkdir()
     shutil.copy("/bin/true", root / "usr/bin/gcc")
     return root
