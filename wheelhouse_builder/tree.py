@@ -18,6 +18,8 @@ MOMENT = 315_532_800
 """When every member was changed: in 1980, the first moment that a wheel can name. Dates of checkouts say nothing."""
 NEVER = (".git", ".hg", ".svn", "__pycache__", ".venv", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 """Names of what lies in a source tree and is no source."""
+LFS_POINTER, LFS_SIZE = b"version https://git-lfs.github.com/spec/", 1024
+"""How a file begins that stands for one which git-lfs keeps elsewhere, and the size that none of them has (git-lfs, docs/spec.md)."""
 
 
 def pack_tree(folder: Path, names: Iterable[str] | None = None) -> bytes:
@@ -52,5 +54,8 @@ def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
         archive.addfile(member)
         return
     data = path.read_bytes()
+    if data.startswith(LFS_POINTER) and len(data) < LFS_SIZE:
+        lacking = name.removeprefix(f"{TOP}/")
+        raise SpecError(f"{lacking} is not there, git-lfs keeps it", hint="name a checkout in which `git lfs pull` was run, or an sdist")
     member.size, member.mode = len(data), 0o755 if path.stat().st_mode & 0o100 else 0o644
     archive.addfile(member, io.BytesIO(data))

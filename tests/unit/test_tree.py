@@ -7,7 +7,10 @@ import os
 import tarfile
 from pathlib import Path
 
-from wheelhouse_builder.tree import pack_tree
+import pytest
+
+from wheelhouse_builder.errors import SpecError
+from wheelhouse_builder.tree import LFS_POINTER, pack_tree
 
 
 def members(data: bytes) -> list[str]:
@@ -40,3 +43,12 @@ def test_what_was_built_or_installed_there_is_no_source(tmp_path: Path) -> None:
 
 def test_names_that_are_given_are_all_unless_they_are_gone(tmp_path: Path) -> None:
     assert members(pack_tree(write(tmp_path, "a.py", "b.py"), ["b.py", "gone.py"])) == ["source/b.py"]
+
+
+def test_a_file_that_git_lfs_keeps_elsewhere_is_told(tmp_path: Path) -> None:
+    folder = write(tmp_path, "a.py", "data/model.bin")
+    (folder / "data/model.bin").write_bytes(LFS_POINTER + b"v1\noid sha256:" + b"0" * 64 + b"\nsize 5\n")
+    with pytest.raises(SpecError, match=r"^data/model\.bin is not there, git-lfs keeps it"):
+        pack_tree(folder)
+    (folder / "data/model.bin").write_bytes((LFS_POINTER + b"v1\n").ljust(1024))
+    assert len(members(pack_tree(folder))) == 2

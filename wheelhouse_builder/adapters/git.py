@@ -20,12 +20,14 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SUBMODULE = "160000 "
+"""How git lists one: with a mode that no file has."""
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "advice.detachedHead=false")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Git:
-    """The program, which sees nothing of this host but credentials in ~/.netrc and keys of ssh. Submodules are left empty."""
+    """The program, which sees nothing of this host but credentials in ~/.netrc and keys of ssh. Submodules are not fetched."""
 
     runner: Runner
 
@@ -45,13 +47,32 @@ class Git:
             raise EnvironmentFailure(f"{url}: {commit} cannot be checked out: {_last_line(checked_out)}", hint="is there room on the disk?")
         return commit
 
+    def submodules(self, folder: Path, subdirectory: str = "") -> list[str]:
+        """Where in ``folder``, or below ``subdirectory`` of it, the commit that is checked out wants other repositories."""
+        below = ("--", subdirectory) if subdirectory else ()
+        listed = self._run("-C", str(folder), "ls-tree", "-r", "-z", "HEAD", *below)
+        if listed.returncode != 0:
+            raise EnvironmentFailure(f"{folder}: git cannot list what is there: {_last_line(listed)}", hint="is this git sound?")
+        return [entry.partition("\t")[2] for entry in listed.stdout.split("\0") if entry.startswith(_SUBMODULE)]
+
     def files(self, folder: Path) -> list[str] | None:
-        """Paths in ``folder`` that git knows or would know: not what is ignored. None where there is no repository, or no git."""
+        """Paths in ``folder`` that git knows or would know: not what is ignored. None where there is no repository, or no git.
+
+        Raises SpecError for a submodule that is not there.
+        """
         if shutil.which("git") is None:
             return None
         listed = self._run("-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        names = [name for name in listed.stdout.split("\0") if name]
-        return sorted(set(names)) if listed.returncode == 0 and names else None
+        names = {name for name in listed.stdout.split("\0") if name}
+        for name in sorted(names):
+            if (folder / name).is_dir() and not name.endswith("/") and not (folder / name).is_symlink():
+                names |= {f"{name}/{inside}" for inside in self._submodule(folder / name)}
+        return sorted(names) if listed.returncode == 0 and names else None
+
+    def _submodule(self, folder: Path) -> list[str]:
+        if not (folder / ".git").exists():
+            raise SpecError(f"{folder} is a submodule that was not fetched", hint="run `git submodule update --init --recursive`")
+        return self.files(folder) or []
 
     def is_dirty(self, folder: Path) -> bool:
         """Whether something in ``folder`` differs from the commit that is checked out there."""

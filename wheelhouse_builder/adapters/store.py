@@ -149,12 +149,17 @@ class Partial:
         if problem := self.problem(size):
             self.restart()
             raise DistributionError(problem)
+        return self.settle()[0]
+
+    def settle(self) -> tuple[Path, str]:
+        """The whole file has arrived, whatever it is: write it out and give it its name in the store; return that, its SHA-256, too."""
+        sha256 = self._hash.hexdigest()
         with telling("write", self.path):
             os.fchmod(self._descriptor, 0o444)
             os.fsync(self._descriptor)
-            kept = self._store.keep(self.sha256, self.path)
+            kept = self._store.keep(sha256, self.path)
         self._kept = True
-        return kept
+        return kept, sha256
 
     def problem(self, size: int | None = None) -> str | None:
         """Why what has arrived is not the file, or None if it is."""

@@ -23,9 +23,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.adapters.git import Git
-from wheelhouse_builder.adapters.index import InMemory, shown
+from wheelhouse_builder.adapters.index import shown
 from wheelhouse_builder.adapters.process import Runner
-from wheelhouse_builder.adapters.sources import Downloads, bring
+from wheelhouse_builder.adapters.sources import Downloads, bring, bring_any
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import DistributionError, SpecError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel, Tree
@@ -38,6 +38,7 @@ from wheelhouse_builder.sdist import SUFFIXES, SdistFacts, own_metadata, promise
 from wheelhouse_builder.tree import SUFFIX, pack_tree
 
 TOOL = "wheelhouse"
+CHECK_OUT = "check it out with all that belongs to it and name that folder, or name an sdist of it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,9 +94,7 @@ class Finder:
         if wanted:
             path, sha256 = bring(named.archive, filename, wanted, store=self.store, client=self.client), wanted
         else:
-            arriving = InMemory()
-            self.client.download(named.archive, arriving)
-            path, sha256 = self._stored(bytes(arriving.data))
+            path, sha256 = bring_any(named.archive, filename, store=self.store, client=self.client)
         return self._source(path, LockedSdist(**_none_yet(project), filename=filename, url=url, sha256=sha256), known)
 
     def _folder(self, project: NormalizedName, named: Named, folder: Path, known: LockedSdist | None) -> Source:
@@ -111,8 +110,9 @@ class Finder:
             return self._source(path, known, known)
         with _scratch() as scratch:
             clone = Path(scratch) / "clone"
-            commit = Git(runner=self.runner).check_out(named.repository, tree.commit if tree else named.revision, clone)
-            path, sha256 = self._stored(pack_tree(_project_in(clone, named)))
+            git = Git(runner=self.runner)
+            commit = git.check_out(named.repository, tree.commit if tree else named.revision, clone)
+            path, sha256 = self._stored(_packed(git, clone, named.repository, named.subdirectory))
             sdist = _of_tree(project, named.tree(commit), sha256)
             return self._source(path, sdist, known, None if named.subdirectory else clone / ".git")
 
@@ -158,7 +158,7 @@ def restore(sdists: Iterable[LockedSdist], folder: Path, store: Store, runner: R
         with _scratch() as scratch:
             clone = Path(scratch) / "clone"
             git.check_out(tree.place, tree.commit, clone)
-            _restore_one(sdist, pack_tree(clone / tree.subdirectory), store)
+            _restore_one(sdist, _packed(git, clone, tree.place, tree.subdirectory), store)
 
 
 def _restore_one(sdist: LockedSdist, data: bytes, store: Store) -> None:
@@ -247,11 +247,14 @@ def _with_metadata(sdist: LockedSdist, metadata: str, *, dynamic: bool) -> Locke
     return replace(sdist, version=version, filename=filename, metadata=kept if dynamic else "")
 
 
-def _project_in(clone: Path, named: Named) -> Path:
-    folder = clone / named.subdirectory
+def _packed(git: Git, clone: Path, url: str, subdirectory: str) -> bytes:
+    """The project in ``subdirectory`` of a repository that was checked out. Raises SpecError when it is not all there."""
+    folder = clone / subdirectory
     if not folder.resolve().is_relative_to(clone.resolve()) or not folder.is_dir():
-        raise SpecError(f"{named.repository} has no folder {named.subdirectory}", hint="mend what stands behind subdirectory=")
-    return folder
+        raise SpecError(f"{url} has no folder {subdirectory}", hint="mend what stands behind subdirectory=")
+    if submodules := git.submodules(clone, subdirectory):
+        raise SpecError(f"{url} has submodules, which are not fetched: {', '.join(submodules)}", hint=CHECK_OUT)
+    return pack_tree(folder)
 
 
 def _refuse_two(first: Line, second: Line) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.git_server import git_server
 from tests.support.sources import commit, make_c_sdist, make_project
 from tests.support.wheels import make_sdist, make_wheel
 from tests.unit.resolve.conftest import World, names
@@ -16,6 +17,7 @@ from wheelhouse_builder.adapters.git import Git
 from wheelhouse_builder.adapters.process import Processes
 from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.errors import DistributionError, SpecError
+from wheelhouse_builder.model.distribution import Tree
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve import lock_filename, read_lock, restore, write_lock
@@ -94,6 +96,26 @@ def test_a_branch_that_is_called_like_the_commit_is_not_the_commit(acme: Path, t
     subprocess.run(["git", "update-ref", f"refs/heads/{first}", second], cwd=acme, check=True)
     assert Git(runner=Processes()).check_out(acme.as_uri(), first, tmp_path / "clone") == first
     assert not (tmp_path / "clone/more.txt").exists()
+
+
+def test_a_repository_that_is_served_is_locked_by_its_url(world: World, acme: Path, tmp_path: Path) -> None:
+    pinned = commit(acme)
+    with git_server(tmp_path) as url:
+        made = lock(world, f"acme @ git+{url}/acme/.git@main")
+        assert [each.tree for each in made.sdists] == [Tree(place=f"{url}/acme/.git", commit=pinned, revision="main")]
+        empty = Store(tmp_path / "empty")
+        restore(made.sdists, tmp_path, empty, Processes())
+        assert empty.find_sound(made.sdists[0].sha256)
+
+
+def test_a_repository_of_which_a_part_lies_elsewhere_is_refused(world: World, acme: Path, tmp_path: Path) -> None:
+    commit(inner := make_project(tmp_path / "inner", "inner"))
+    commit(acme)
+    add = ["git", "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner.as_uri(), "libs/inner"]
+    subprocess.run(add, cwd=acme, check=True, capture_output=True)
+    commit(acme)
+    with pytest.raises(SpecError, match=r"acme: file:.* has submodules, which are not fetched: libs/inner"):
+        lock(world, f"acme @ git+{acme.as_uri()}@main")
 
 
 def test_an_archive_is_pinned_by_its_digest_and_a_hash_is_insisted_on(world: World, tmp_path: Path) -> None:
