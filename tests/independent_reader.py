@@ -239,8 +239,9 @@ built       filename=wheel sdist=material recipe=recipe toolchain=toolchain mate
 material    filename=part url=url sha256=digest
 recipe      name=text sha256=digest
 toolchain   name=text tools=text* packages=text*
-repair      tool=text raw=digest grafted=graft*member
+repair      tool=text raw=digest grafted=graft*member needs=need*version
 graft       member=path library=part sha256=digest
+need        member=path symbol=text library=part version=part
 placed      path=path mode=06[04]0|0644|07[05]0|0755
 file        path=path size=int sha256=digest
 control     path=member size=int sha256=digest

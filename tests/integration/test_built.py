@@ -14,7 +14,7 @@ import pytest
 from tests.independent_reader import verify
 from tests.support.index import LocalIndex
 from tests.support.pip import bundled_pip
-from tests.support.sources import make_c_sdist, write_recipe
+from tests.support.sources import c_source, make_c_sdist, write_recipe
 from tests.support.wheels import make_sdist, make_wheel
 from tests.support.workplace import Workplace, this_target, workplace
 
@@ -23,7 +23,8 @@ from tests.support.workplace import Workplace, this_target, workplace
 def index(tmp_path: Path) -> Iterator[LocalIndex]:
     shelf = tmp_path / "shelf"
     make_wheel(shelf, "acme", "1.0", requires=["native-thing", "source-thing"])
-    make_c_sdist(shelf, "native-thing")
+    asks = {"native_thing/native.c": c_source(declaration="#include <unistd.h>", answer="getpid() ? 42 : 0")}
+    make_c_sdist(shelf, "native-thing", files=asks)
     make_sdist(shelf, "source-thing", "1.0")
     (shelf / bundled_pip().name).write_bytes(bundled_pip().read_bytes())
     with LocalIndex(shelf) as index:
@@ -70,6 +71,8 @@ def test_it_is_locked_built_tested_bundled_told_and_installed_offline(place: Wor
     key = base64.b64decode((place.folder / "key.pub").read_text().split()[1])
     manifest = verify(place.folder / "acme.whb", {key}, tmp_path / "read")
     assert [each["filename"].partition("-")[0] for each in manifest["built"]] == ["native_thing", "source_thing"]
+    assert [each["version"].partition(".")[0] for each in manifest["built"][0]["repair"]["needs"]] == ["GLIBC_2"]
+    assert f"needs {manifest['built'][0]['repair']['needs'][0]['symbol']}@GLIBC_2." in place.run("inspect", "acme.whb").stdout
     venv = tmp_path / "venv"
     install = [sys.executable, "-I", "acme.whb", "install", "--trust", "key.allowed_signers", "--venv", str(venv)]
     subprocess.run(["unshare", "--map-root-user", "--net", *install], cwd=place.folder, check=True, stdin=subprocess.DEVNULL)

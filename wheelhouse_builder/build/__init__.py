@@ -35,7 +35,7 @@ from wheelhouse_builder.build.toolchains import Toolchains
 from wheelhouse_builder.errors import EnvironmentFailure, NoWheelError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
-from wheelhouse_builder.model.provenance import Graft, Material, Provenance
+from wheelhouse_builder.model.provenance import Graft, Material, Need, Provenance
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import Cookbook, Recipe, build_question
 from wheelhouse_builder.reporter import Reporter, Step
@@ -321,5 +321,9 @@ def _provenance(inputs: Inputs, outcome: Outcome) -> Provenance:
         raw_sha256=repaired.source_sha256,
         repaired_by=repaired.tool,
         grafted=tuple(Graft(member=each.member, library=each.library, sha256=each.sha256) for each in repaired.grafted),
+        needs=tuple(
+            Need(member=each.member, symbol=each.name, library=each.library, version=each.version)
+            for each in sorted(repaired.symbols, key=lambda symbol: symbol.version)
+        ),
         log_sha256=hashlib.sha256(outcome.log.encode()).hexdigest(),
     )

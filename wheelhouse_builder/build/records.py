@@ -16,7 +16,7 @@ from packaging.utils import parse_wheel_filename
 
 from wheelhouse_builder.adapters.store import Store, telling
 from wheelhouse_builder.model.distribution import LockedSdist, Wheel
-from wheelhouse_builder.model.provenance import Graft, Material, Provenance
+from wheelhouse_builder.model.provenance import Graft, Material, Need, Provenance
 
 
 class Records:
@@ -102,5 +102,6 @@ def _provenance(document: dict[str, Any]) -> Provenance:
         raw_sha256=document["raw_sha256"],
         repaired_by=document["repaired_by"],
         grafted=tuple(Graft(**each) for each in document["grafted"]),
+        needs=tuple(Need(**each) for each in document["needs"]),
         log_sha256=document["log_sha256"],
     )

@@ -35,6 +35,7 @@ def made_document(made: Iterable[Made]) -> list[dict[str, Any]]:
             "toolchain": build.toolchain,
             "tools": list(build.tools),
             "grafted": [graft.library for graft in build.grafted],
+            "needs": [f"{need.symbol}@{need.version}" for need in build.needs],
             "built_before": each.again,
             "tested": each.proved or None,
         }
@@ -51,4 +52,6 @@ def _lines(made: Made) -> Iterator[str]:
     yield f"by recipe {build.recipe}, {build.toolchain} toolchain ({', '.join(build.tools)}){', earlier' if made.again else ''}"
     if build.grafted:
         yield f"carries {', '.join(sorted({graft.library for graft in build.grafted}))}"
+    if build.needs:
+        yield f"needs {', '.join(f'{need.symbol}@{need.version}' for need in build.needs)}"
     yield f"tested with {made.proved}" if made.proved else "not tested"

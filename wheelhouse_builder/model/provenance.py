@@ -27,6 +27,19 @@ class Graft:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """A symbol that decides on which systems a wheel works: none older than the first that has this version of it."""
+
+    member: str
+    """The file of the wheel that asks for it."""
+    symbol: str
+    """Its name; empty where the file names none."""
+    library: str
+    version: str
+    """As ``GLIBC_2.34``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
     """Everything that a built wheel is a function of, and what became of it on the way."""
 
@@ -51,5 +64,7 @@ class Provenance:
     """Tool and version; empty where there was nothing to repair."""
     grafted: tuple[Graft, ...]
     """Sorted by member."""
+    needs: tuple[Need, ...]
+    """Of each family of versions (GLIBC, GLIBCXX, …) one symbol that has the newest; sorted by version."""
     log_sha256: str
     """Of the build's log."""

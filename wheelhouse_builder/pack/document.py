@@ -121,7 +121,10 @@ def _origin(wheel: Wheel) -> Json:
 def _built(wheel: Wheel, build: Provenance) -> Json:
     materials = sorted((*build.requirements, *build.libraries), key=lambda each: each.filename)
     grafted: list[Json] = [{"member": each.member, "library": each.library, "sha256": each.sha256} for each in build.grafted]
-    repair = {"tool": build.repaired_by, "raw": build.raw_sha256, "grafted": grafted}
+    needs: list[Json] = [
+        {"member": each.member, "symbol": each.symbol, "library": each.library, "version": each.version} for each in build.needs
+    ]
+    repair = {"tool": build.repaired_by, "raw": build.raw_sha256, "grafted": grafted, "needs": needs}
     return {
         "filename": wheel.filename,
         "sdist": _material(build.sdist),

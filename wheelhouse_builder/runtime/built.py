@@ -39,6 +39,17 @@ class Graft(NamedTuple):
     sha256: str
 
 
+class Need(NamedTuple):
+    """A symbol that decides on which systems the wheel works."""
+
+    member: str
+    """The file of the wheel that asks for it."""
+    symbol: str
+    library: str
+    version: str
+    """As ``GLIBC_2.34``."""
+
+
 class Repair(NamedTuple):
     """What made the wheel portable."""
 
@@ -47,6 +58,8 @@ class Repair(NamedTuple):
     raw: str
     """Digest of the wheel before."""
     grafted: Tuple[Graft, ...]
+    needs: Tuple[Need, ...]
+    """Of each family of versions the newest."""
 
 
 class ManifestBuilt(NamedTuple):

@@ -12,7 +12,7 @@ import unicodedata
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .attested import PREDICATES, Attested
-from .built import BuiltBy, Graft, ManifestBuilt, Material, Repair, Toolchain
+from .built import BuiltBy, Graft, ManifestBuilt, Material, Need, Repair, Toolchain
 from .errors import BundleRefused
 from .layout import (
     CHUNK_SIZE,
@@ -553,6 +553,7 @@ def _repair(value: Any, where: str) -> Repair:
         tool=_text(value["tool"], where + ".tool"),
         raw=_digest(value["raw"], where + ".raw"),
         grafted=_list(_graft, value["grafted"], where + ".grafted"),
+        needs=_list(_need, value["needs"], where + ".needs"),
     )
 
 
@@ -562,6 +563,16 @@ def _graft(value: Any, where: str) -> Graft:
         member=_path(value["member"], where + ".member"),
         library=_part(value["library"], where + ".library"),
         sha256=_digest(value["sha256"], where + ".sha256"),
+    )
+
+
+def _need(value: Any, where: str) -> Need:
+    _keys(value, where, Need._fields)
+    return Need(
+        member=_path(value["member"], where + ".member"),
+        symbol=_text(value["symbol"], where + ".symbol"),
+        library=_part(value["library"], where + ".library"),
+        version=_part(value["version"], where + ".version"),
     )
 
 
@@ -788,6 +799,7 @@ def _check_built(manifest: Manifest) -> None:
         where = "built[{}]".format(index)
         _sorted([material.filename for material in each.materials], where + ".materials")
         _sorted([graft.member for graft in each.repair.grafted] if each.repair else [], where + ".repair.grafted")
+        _sorted([need.version for need in each.repair.needs] if each.repair else [], where + ".repair.needs")
         if each.sdist.url != urls[each.filename]:
             raise _refused(where + ".sdist.url", "its origin says another")
     for index, decoder in enumerate(manifest.decoders):

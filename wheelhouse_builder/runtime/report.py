@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
 
-from .built import ManifestBuilt
+from .built import ManifestBuilt, Repair
 from .bundle import Bundle, VerifiedBundle
 from .layout import REQUIREMENTS, lock_entry
 from .manifest import CATALOGUE, Manifest, ManifestDistribution
@@ -163,8 +163,18 @@ def _built(built: ManifestBuilt) -> Report:
         "recipe": dict(built.recipe._asdict()),
         "toolchain": {"name": built.toolchain.name, "tools": list(built.toolchain.tools), "packages": list(built.toolchain.packages)},
         "materials": [dict(each._asdict()) for each in built.materials],
-        "repair": repair and {"tool": repair.tool, "raw": repair.raw, "grafted": [dict(each._asdict()) for each in repair.grafted]},
+        "repair": repair and _repair(repair),
         "log": built.log,
+    }
+
+
+def _repair(repair: Repair) -> Report:
+    """What made a wheel portable, and what it asks of a system all the same."""
+    return {
+        "tool": repair.tool,
+        "raw": repair.raw,
+        "grafted": [dict(each._asdict()) for each in repair.grafted],
+        "needs": [dict(each._asdict()) for each in repair.needs],
     }
 
 
@@ -181,6 +191,8 @@ def _built_by(distributions: Sequence[Report]) -> List[str]:
         lines.append("    by recipe %s, %s toolchain (%s)" % (built["recipe"]["name"], built["toolchain"]["name"], tools))
         if built["repair"] and built["repair"]["grafted"]:
             lines.append("    carries %s" % ", ".join(sorted({graft["library"] for graft in built["repair"]["grafted"]})))
+        if built["repair"] and built["repair"]["needs"]:
+            lines.append("    needs %s" % ", ".join("%s@%s" % (need["symbol"], need["version"]) for need in built["repair"]["needs"]))
     return ["", "built by the packer", *lines] if lines else []
 
 

@@ -39,7 +39,8 @@ def test_an_extension_is_built_for_its_target_once_and_the_same_wherever_it_is_d
 
 
 def test_the_lock_holds_the_wheel_where_the_sdist_was_and_its_provenance_tells_all(yard: Yard) -> None:
-    sdist = make_c_sdist(yard.sdists, "demo")
+    asks = {"demo/native.c": c_source(declaration="#include <unistd.h>", answer="getpid() ? 42 : 0")}
+    sdist = make_c_sdist(yard.sdists, "demo", files=asks)
     path = write_recipe(yard.recipes, "demo", "has-extension: true", 'environment: {DEMO: "1"}')
     built = yard.build("demo")
     (lock,) = built.locks
@@ -53,6 +54,9 @@ def test_the_lock_holds_the_wheel_where_the_sdist_was_and_its_provenance_tells_a
     assert build.toolchain == "native"
     assert [tool.split()[0] for tool in build.tools][:2] == ["cpython", "gcc"]
     assert build.raw_sha256 != wheel.sha256
+    (need,) = build.needs  # what the oldest system on which it works has to have
+    assert (need.member.startswith("demo/native."), bool(need.symbol), need.library) == (True, True, "libc.so.6")
+    assert need.version.startswith("GLIBC_2.")
 
 
 def test_a_pure_project_is_built_once_for_all_targets(yard: Yard) -> None:

@@ -57,6 +57,7 @@ def test_a_manifest_tells_how_a_wheel_was_built(plain: Draft) -> None:
     assert (told.filename, told.sdist.filename, told.toolchain.tools) == (DEMO, "demo-1.0.tar.gz", ("cpython 3.12.1", "gcc 12.2.0"))
     assert told.repair is not None
     assert [graft.library for graft in told.repair.grafted] == ["x.so"]
+    assert [need.version for need in told.repair.needs] == ["GLIBCXX_3.4.30", "GLIBC_2.34"]
     assert parsed(plain.changed(builds(lambda entry: entry.update(repair=None))).document).built[0].repair is None
 
 
@@ -110,7 +111,15 @@ def built() -> Any:
         "recipe": {"name": "demo", "sha256": digest},
         "toolchain": {"name": "native", "tools": ["cpython 3.12.1", "gcc 12.2.0"], "packages": []},
         "materials": [{"filename": name, "url": url, "sha256": digest} for name in ("a-1-py3-none-any.whl", "b-1.tar.gz")],
-        "repair": {"tool": "auditwheel 6", "raw": digest, "grafted": [{"member": "demo.libs/x.so", "library": "x.so", "sha256": digest}]},
+        "repair": {
+            "tool": "auditwheel 6",
+            "raw": digest,
+            "grafted": [{"member": "demo.libs/x.so", "library": "x.so", "sha256": digest}],
+            "needs": [
+                {"member": "demo.libs/x.so", "symbol": name, "library": "libc.so.6", "version": version}
+                for name, version in (("", "GLIBCXX_3.4.30"), ("dlsym", "GLIBC_2.34"))
+            ],
+        },
         "log": digest,
     }
 
@@ -258,6 +267,8 @@ WRONG: dict[str, tuple[Change, str]] = {
         builds(lambda entry: entry["repair"]["grafted"][0].update(member="../x")),
         "built[0].repair.grafted[0].member: ",
     ),
+    "needs not sorted": (builds(lambda entry: entry["repair"]["needs"].reverse()), "built[0].repair.needs[1]: "),
+    "needs that nothing says": (builds(lambda entry: entry["repair"].pop("needs")), "built[0].repair: the key 'needs' is missing"),
     "excuse twice": (sets("excused", [{"filename": DEMO, "reason": "x", "problems": ["a"]}] * 2), "excused: "),
     "file without a mode": (sets("placed", [{"path": "a"}]), "placed[0]: the key 'mode' is missing"),
     "file that others write": (sets("placed", [{"path": "a", "mode": "0666"}]), "placed[0].mode: "),
