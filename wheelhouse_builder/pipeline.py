@@ -37,10 +37,10 @@ from wheelhouse_builder.pack import Base, Contents, Packed, pack
 from wheelhouse_builder.pack.lockpackage import is_lock_package, with_lock_package
 from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
-from wheelhouse_builder.repair import audit_locked
+from wheelhouse_builder.repair import Auditor
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.resolve import Requirements, lock_filename, places_of, read_lock, resolve, restore, write_lock
-from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
+from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue, without
 from wheelhouse_builder.resolve.stock import nearest_release
 from wheelhouse_builder.spec import Index, Spec
 
@@ -167,7 +167,7 @@ def make_bundle(
         built = _built(spec, fetched, cookbook, locks, wheels, roots if tested else None)
         wheels = built.wheels
         locks = tuple(with_overridden(lock, wheels) for lock in built.locks)
-        audit_locked(locks, wheels, reporter=reporter)
+        wheels = Auditor(root=store.root, reporter=reporter, excused=spec.excused).audit(locks, wheels)
         if lock_package:
             locks, wheels = with_lock_package(spec.name, spec.version, locks, wheels, store)
         bytecode = compile_bytecode(locks, wheels, runner=Processes(), reporter=reporter) if spec.bytecode else {}
@@ -269,6 +269,8 @@ def _resolved(spec: Spec, fetched: Fetched, cookbook: Cookbook, previous: Mappin
     answered = {name: lock for name, lock in previous.items() if lock.inputs == requirements.digest(lock.target)}
     asked = [target for target in spec.targets if target.name not in answered]
     new = resolve_catalogue(requirements, asked, pages=pages, cache=cache, bring=fetched.good_ones, reporter=reporter)
+    refused = Auditor(root=cache, reporter=reporter, excused=spec.excused).refused(new, fetched.wheels)
+    new = tuple(without(lock, refused.get(lock.target.name, {})) for lock in new)
     known = answered | {lock.target.name: lock for lock in new}
     return tuple(known[target.name] for target in spec.targets)
 

@@ -12,8 +12,11 @@ import pytest
 from tests.independent_reader import trusted_keys, verify
 from tests.support.cli import environment
 from tests.support.index import LocalIndex
+from tests.support.pe import write_pe
 from tests.support.wheels import make_wheel
 from tests.support.workplace import WINDOWS, Workplace, publish_acme, this_target, workplace
+
+LYING = f"lying-1.0-{WINDOWS.replace('-', '-none-')}.whl"
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +29,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     make_wheel(wheels, "older", "1.0", requires=["library<2"])
     make_wheel(wheels, "newer", "1.0", requires=["library>=2"])
     make_wheel(wheels, "unixy", "1.0", tag=f"py3-none-{this_target().partition('-')[2]}")
+    code = write_pe(root / "_code.pyd", ["python39.dll", "KERNEL32.dll"]).read_bytes()
+    make_wheel(wheels, "lying", "1.0")
+    make_wheel(wheels, "lying", "1.0", tag=WINDOWS.replace("-", "-none-"), files={"lying/_code.pyd": code})
+    make_wheel(wheels, "trusting", "1.0", requires=["lying", "library"])
     with LocalIndex(wheels) as index:
         place = workplace(root / "work", index)
-        place.write_spec(requirements=("acme", "older", "newer", "unixy"), targets=(this_target(), WINDOWS))
+        asked = ("acme", "older", "newer", "unixy", "lying", "trusting>=1")
+        place.write_spec(requirements=asked, targets=(this_target(), WINDOWS))
         with (place.folder / "wheelhouse.yaml").open("a") as spec:
             spec.write("kind: catalogue\nkeep: 2\n")
         (place.folder / "told.txt").write_text(place.run("bundle", "-o", "shelf.whb").stdout)
@@ -57,7 +65,10 @@ def test_it_is_not_installed_as_a_whole(place: Workplace) -> None:
 
 
 def test_what_it_lacks_is_a_table_and_strictly_an_error(place: Workplace) -> None:
-    assert f"unixy: no release has a wheel: {WINDOWS}" in (place.folder / "told.txt").read_text()
+    told = (place.folder / "told.txt").read_text()
+    assert f"unixy: no release has a wheel: {WINDOWS}" in told
+    for project in ("lying", "trusting>=1"):
+        assert f"{project}: {LYING}: lying/_code.pyd: needs python39.dll, the library of another Python: {WINDOWS}" in told
     assert f"unixy: no release has a wheel: {WINDOWS}" in place.run("bundle", "-o", "strict.whb", "--strict", expect=5).stderr
     assert not (place.folder / "strict.whb").exists()
 
@@ -73,11 +84,30 @@ def test_its_locks_are_reviewed_as_those_of_applications(place: Workplace, tmp_p
     (work.folder / "wheelhouse.yaml").write_text((place.folder / "wheelhouse.yaml").read_text())
     first = work.run("lock", "--json").document
     assert [each["path"].rpartition("/")[2] for each in first["locks"]] == [f"catalogue.{name}.toml" for name in (this_target(), WINDOWS)]
-    assert first["lacking"] == [{"requirement": "unixy", "target": WINDOWS, "reason": "no release has a wheel", "nearest": None}]
+    unixy, *others = first["lacking"]
+    assert unixy == {"requirement": "unixy", "target": WINDOWS, "reason": "no release has a wheel", "nearest": None}
+    assert [(each["requirement"], each["reason"].partition(":")[0]) for each in others] == [("lying", LYING), ("trusting>=1", LYING)]
     assert not any(each["changed"] or each["added"] for each in work.run("lock", "--check", "--json").document["locks"])
     work.run("bundle", "-o", "shelf.whb")
     assert distributions(work) == distributions(place)
     assert "a catalogue holds the newest releases" in work.run("lock", "-P", "library", expect=2).stderr
+
+
+def test_what_the_audit_refuses_is_not_within_and_what_needs_it_neither(place: Workplace) -> None:
+    within = {each["filename"]: each["targets"] for each in place.run("inspect", "shelf.whb", "--json").document["distributions"]}
+    assert LYING not in within
+    assert within["trusting-1.0-py3-none-any.whl"] == within["lying-1.0-py3-none-any.whl"] == [this_target()]
+    assert set(within["library-3.0-py3-none-any.whl"]) == {this_target(), WINDOWS}
+
+
+def test_with_an_excuse_it_is_within_and_says_so(place: Workplace, tmp_path: Path) -> None:
+    work = workplace(tmp_path / "work", place.index)
+    excuse = "excused: {lying: looked at by hand}\n"
+    (work.folder / "wheelhouse.yaml").write_text((place.folder / "wheelhouse.yaml").read_text() + excuse)
+    work.run("bundle", "-o", "shelf.whb")
+    told = work.run("verify", "shelf.whb", "--trust", "key.allowed_signers", "--deep").stdout
+    assert LYING in told
+    assert f"on {WINDOWS}: lying/_code.pyd: needs python39.dll" in told
 
 
 def distributions(place: Workplace) -> object:

@@ -1,7 +1,7 @@
 """Repair: a wheel as it was built → one that carries the libraries that it needs, and works on a target that has none of them.
 
 :func:`repair` runs the field's own tool for the target's system, auditwheel, delocate or delvewheel; :func:`audit` trusts none of them, and
-says what a wheel lacks to work on a target. :func:`audit_locked` looks at wheels from an index in the same way.
+says what a wheel lacks to work on a target. :class:`Auditor` looks at wheels from an index in the same way.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.repair.audit import audit, audit_code
 from wheelhouse_builder.repair.contents import Contents, newest
 from wheelhouse_builder.repair.linux import repair_linux
-from wheelhouse_builder.repair.locked import audit_locked
+from wheelhouse_builder.repair.locked import Auditor
 from wheelhouse_builder.repair.macos import repair_macos
 from wheelhouse_builder.repair.sbom import FILE, add_member, count_libraries, sbom, sboms
 from wheelhouse_builder.repair.tools import Ran
 from wheelhouse_builder.repair.values import Grafted, Options, Problem, Repaired, Symbol
 from wheelhouse_builder.repair.windows import repair_windows
 
-__all__ = ["Grafted", "Options", "Problem", "Repaired", "Symbol", "audit", "audit_locked", "repair"]
+__all__ = ["Auditor", "Grafted", "Options", "Problem", "Repaired", "Symbol", "audit", "repair"]
 
 BUILD_LOWER = "build it with the zig toolchain, or in an older root; or name a target that has what it needs"
 SHOW_LIBRARIES = "name the folder of the library that is missing, or exclude it where the target has it"

@@ -265,6 +265,30 @@ class Cataloguer:
         )
 
 
+def without(lock: Lock, refused: Mapping[str, str]) -> Lock:
+    """``lock`` without the ``refused`` wheels, by file name, and all that is not installed without them; why each is refused is told.
+
+    What was asked for is lacking where no other release of it is left.
+    """
+    had = lock.closures or ()
+    lost = {closure: why for closure in had if (why := next((refused[name] for name in closure.wheels if name in refused), None))}
+    left = tuple(closure for closure in had if closure not in lost)
+    lacking = []
+    for asked in lock.requirements:
+        whys = [why for closure, why in lost.items() if _answers(closure, asked)]
+        if whys and not any(_answers(closure, asked) for closure in left):
+            lacking.append(Lacking(requirement=asked, reason=whys[0]))
+    needed = {name for closure in left for name in closure.wheels}
+    wheels = tuple(wheel for wheel in lock.wheels if wheel.filename in needed)
+    return replace(lock, pylock=pylock_of(wheels), wheels=wheels, closures=left, lacking=(*lock.lacking, *lacking))
+
+
+def _answers(closure: Closure, asked: Requirement) -> bool:
+    found = closure.requirement
+    same = canonicalize_name(found.name) == canonicalize_name(asked.name) and found.extras == asked.extras
+    return same and asked.specifier.contains(next(iter(found.specifier)).version, prereleases=True)
+
+
 def lacking_lines(locks: Iterable[Lock]) -> list[str]:
     """One line for each thing that cannot be had, with the targets for which that is so."""
     grouped: dict[tuple[str, str, Version | None], list[str]] = {}

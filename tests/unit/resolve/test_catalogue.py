@@ -22,7 +22,7 @@ from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.rehearse import rehearse
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.resolve import read_lock, write_lock
-from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue
+from wheelhouse_builder.resolve.catalogue import lacking_lines, resolve_catalogue, without
 from wheelhouse_builder.resolve.stock import nearest_release
 
 LINUX, WINDOWS, NEWER = "cp312-manylinux_2_28_x86_64", "cp312-win_amd64", "cp314-manylinux_2_28_x86_64"
@@ -154,6 +154,17 @@ def test_a_wheel_that_is_none_is_told_with_what_is_wrong(catalogues: Catalogues)
     assert releases(lock) == ["fine 1.0"]
     assert [str(each.requirement) for each in lock.lacking] == ["app", "bad"]
     assert all(each.reason.startswith("bad-1.0-py3-none-any.whl: ") for each in lock.lacking)
+
+
+def test_without_a_wheel_goes_what_needs_it_and_what_only_that_needs(catalogues: Catalogues) -> None:
+    publish(catalogues.world.wheels, "app 1.0: lib", "app 2.0: bad, more", "bad 1.0", "lib 1.0", "more 1.0", "needy 1.0: bad", "fine 1.0")
+    (lock,) = catalogues.make("app", "needy>=1", "fine", "nowhere", keep=2)
+    assert without(lock, {}) == lock
+    left = without(lock, {"bad-1.0-py3-none-any.whl": "it is bad"})
+    assert releases(left) == ["app 1.0", "fine 1.0", "lib 1.0"]
+    assert [str(package.name) for package in left.pylock.packages] == ["app", "fine", "lib"]
+    assert closures(left) == {"app==1.0": ["app-1.0", "lib-1.0"], "fine==1.0": ["fine-1.0"]}
+    assert [(str(each.requirement), each.reason) for each in left.lacking] == [("nowhere", "no index has it"), ("needy>=1", "it is bad")]
 
 
 def test_pre_releases_yanked_ones_and_those_for_other_pythons_are_passed_over(catalogues: Catalogues) -> None:
