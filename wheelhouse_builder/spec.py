@@ -34,7 +34,7 @@ r"""The spec: ``wheelhouse.yaml``, what to bundle for which targets, as a frozen
     smoke: [acme --version]                # optional: commands of the environment that must succeed inside before it is used
     bytecode: true                         # optional: carry what is compiled, so that no host inside has to
     recipes: [recipes]                     # optional: folders of recipes, asked before those that come with wheelhouse
-    build-roots: [/srv/roots/bullseye]     # optional: older systems to build in, for targets that are older than this host
+    build-roots: [/srv/roots/bullseye]     # optional: older systems to build in, for targets that are older than this host; OCI images, too
     no-binary: [pyyaml]                    # optional: projects that are built though they have wheels
     attestations: offered                  # optional: off, offered (what the index has must hold) or required; or by project,
       # {"*": offered, numpy: required, rfc8785: github.com/trailofbits/rfc8785.py}: required, and by that publisher; "*": all others
@@ -679,20 +679,20 @@ def _excused(page: Page, node: yaml.Node) -> dict[NormalizedName, str]:
 
 
 def _recipes(page: Page, node: yaml.Node) -> tuple[Path, ...]:
-    return _folders(page, node, "recipes")
+    return _paths(page, node, "recipes", Path.is_dir, "no folder")
 
 
 def _build_roots(page: Page, node: yaml.Node) -> tuple[Path, ...]:
-    return _folders(page, node, "build-roots")
+    return _paths(page, node, "build-roots", Path.exists, "no folder or image")
 
 
-def _folders(page: Page, node: yaml.Node, key: str) -> tuple[Path, ...]:
-    folders = []
+def _paths(page: Page, node: yaml.Node, key: str, fits: Callable[[Path], bool], none: str) -> tuple[Path, ...]:
+    paths = []
     for item, where, text in page.strings(node, key):
-        folders.append(page.resolve(text))
-        if not folders[-1].is_dir():
-            page.problem(item, f"{where}: there is no folder {folders[-1]}")
-    return tuple(folders)
+        paths.append(page.resolve(text))
+        if not fits(paths[-1]):
+            page.problem(item, f"{where}: there is {none} {paths[-1]}")
+    return tuple(paths)
 
 
 def _no_binary(page: Page, node: yaml.Node) -> frozenset[NormalizedName]:

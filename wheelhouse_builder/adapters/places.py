@@ -16,15 +16,13 @@ from typing import Protocol
 from wheelhouse_builder.adapters.emulation import registration
 from wheelhouse_builder.adapters.interpreters import Interpreter, interpreters
 from wheelhouse_builder.adapters.process import Finished, Runner
+from wheelhouse_builder.adapters.rooted import system_python
 from wheelhouse_builder.adapters.sandbox import Sandbox
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.runtime import probe
 from wheelhouse_builder.runtime.host import FIXED_MARKERS
-
-SYSTEM_PYTHONS = ("usr/local/bin/python{}", "usr/bin/python{}", "opt/python{}/bin/python{}")
-"""Where a root keeps the Python of a version."""
 
 _PROBE = "import runpy; runpy.run_path('probe.py', run_name='__main__')"
 _NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -113,8 +111,8 @@ class Root(_Posix):
         """See :class:`Place`. Raises EnvironmentFailure when the root holds another Python, or none."""
         if target.name != self.target:
             return None
-        python = self._python(target)
-        emulation = registration((self.root / python.lstrip("/")).resolve()) or ""
+        python, program = self._python(target)
+        emulation = registration(program) or ""
         self._sandbox = replace(self._sandbox, emulation=emulation)
         self._sandbox.require()
         there = self._probed(python)
@@ -129,13 +127,13 @@ class Root(_Posix):
         """See :class:`Place`."""
         return self._sandbox.run(folder, command, env=_NO_BYTECODE)
 
-    def _python(self, target: Target) -> str:
+    def _python(self, target: Target) -> tuple[str, Path]:
         version = str(target.markers["python_version"])
-        found = [path for pattern in SYSTEM_PYTHONS if (self.root / (path := pattern.format(version, version))).exists()]
-        if not found or not (self.root / "mnt").is_dir():
+        found = system_python(self.root, target)
+        if found is None or not (self.root / "mnt").is_dir():
             lacking = "no folder mnt" if found else f"no python{version} under usr/bin, usr/local/bin or opt/python{version}/bin"
             raise EnvironmentFailure(f"{self.root} has {lacking}", hint="give the root of a whole system, as debootstrap makes it")
-        return f"/{found[0]}"
+        return found
 
     def _probed(self, python: str) -> Target:
         with TemporaryDirectory(prefix="wheelhouse-probe-") as scratch:

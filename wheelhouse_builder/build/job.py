@@ -25,7 +25,7 @@ import uv
 from wheelhouse_builder.adapters.metadata import UNREADABLE, dist_info
 from wheelhouse_builder.adapters.process import Runner
 from wheelhouse_builder.adapters.sandbox import INSIDE, SYSTEM_PATH
-from wheelhouse_builder.build.toolchain import ENV, PREFIX, Ready
+from wheelhouse_builder.build.toolchain import ENV, PREFIX, TOOLS, Ready
 from wheelhouse_builder.errors import WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, Wheel
 from wheelhouse_builder.model.target import Target
@@ -35,7 +35,7 @@ from wheelhouse_builder.sdist import SdistFacts, promise_of, unpack_sdist
 
 REVISION = 1
 """Counts up when builds of the same inputs would become other wheels."""
-UV = INSIDE / "tools/uv"
+UV = TOOLS / "uv"
 """Where uv is for a build that does not see this host's system."""
 LAST_LINES = 12
 """How much of a log is shown when a build fails."""
@@ -252,7 +252,7 @@ class Job:
     def _environment(self) -> Mapping[str, str]:
         inputs = self._inputs
         return {
-            "PATH": f"{INSIDE}/tools:{ENV}/bin:{PREFIX}/bin:{SYSTEM_PATH}",
+            "PATH": f"{TOOLS}:{ENV}/bin:{PREFIX}/bin:{SYSTEM_PATH}",
             "SOURCE_DATE_EPOCH": str(inputs.facts.epoch),
             "PYTHONHASHSEED": "0",
             "PREFIX": str(PREFIX),

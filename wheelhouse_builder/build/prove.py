@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 
 from wheelhouse_builder.adapters.emulation import registration
 from wheelhouse_builder.adapters.packages import look_for
-from wheelhouse_builder.adapters.places import SYSTEM_PYTHONS, serves
+from wheelhouse_builder.adapters.places import serves
 from wheelhouse_builder.adapters.process import Runner
+from wheelhouse_builder.adapters.rooted import system_python
 from wheelhouse_builder.adapters.sandbox import ENTER, INSIDE, Sandbox
 from wheelhouse_builder.build.job import BuildFailed, last_lines
 from wheelhouse_builder.build.pythons import Pythons
@@ -94,15 +95,13 @@ def clean_place(target: Target, root: Path | None, pythons: Pythons) -> Clean | 
     if root is None:
         fitting = pythons.first(lambda each: serves(each.target, target))
         return Clean(python=str(fitting.path)) if fitting else None
-    version = str(target.markers["python_version"])
     if not (root / "mnt").is_dir():
         raise BuildFailed(f"{root} has no folder mnt", hint="give the root of a whole system, as debootstrap makes it")
-    for pattern in SYSTEM_PYTHONS:
-        path = pattern.format(version, version)
-        if (root / path).exists():
-            program = (root / path).resolve()  # of Debian, the name leads to another beside it
-            return Clean(python=f"/{path}", root=root, emulation=registration(program) or "")
-    raise BuildFailed(f"{root} holds no Python {version} to test with", hint="give another root, or none")
+    found = system_python(root, target)
+    if found is None:
+        raise BuildFailed(f"{root} holds no Python {target.markers['python_version']} to test with", hint="give another root, or none")
+    python, program = found
+    return Clean(python=python, root=root, emulation=registration(program) or "")
 
 
 def prove(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Wheel], clean: Clean, runner: Runner) -> str:

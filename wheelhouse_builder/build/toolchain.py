@@ -11,6 +11,8 @@ from wheelhouse_builder.adapters.sandbox import INSIDE, Sandbox
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import Recipe
 
+TOOLS = INSIDE / "tools"
+"""Programs of ours."""
 ENV = INSIDE / "env"
 """The environment that holds the build requirements."""
 PREFIX = INSIDE / "prefix"

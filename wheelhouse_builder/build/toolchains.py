@@ -33,7 +33,7 @@ class Toolchains:
         self._known: dict[str, Toolchain] = {
             NATIVE: Native(runner=runner, pythons=pythons),
             ZIG: Zig(runner=runner, pythons=pythons, cache=cache),
-            ROOT: InRoot(runner=runner, roots=roots),
+            ROOT: InRoot(runner=runner, roots=roots, cache=cache),
         }
         self._mutex = Mutex()
 
