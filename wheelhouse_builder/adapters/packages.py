@@ -8,7 +8,8 @@ from pathlib import Path
 
 from wheelhouse_builder.adapters.process import Runner
 
-_ASK = {"dpkg": ("dpkg-query", "--showformat", "${db:Status-Abbrev} ${Package}=${Version}\\n", "--show"), "rpm": ("rpm", "-q")}
+_DPKG = ("--showformat", "${db:Status-Abbrev} ${Package}=${Version} ${Provides}\\n", "--show")
+_RPM = ("-q", "--whatprovides")
 _INSTALL = {"dpkg": "apt install", "rpm": "dnf install"}
 _FAMILIES = {"debian": "dpkg", "ubuntu": "dpkg", "fedora": "rpm", "rhel": "rpm", "centos": "rpm"}
 
@@ -41,21 +42,37 @@ def look_for(wanted: Mapping[str, Sequence[str]], runner: Runner, root: Path = P
     tool = _FAMILIES.get(system or "")
     if not names or tool is None:
         return Found(versions=(), missing=(), install="")
-    versions = {name: found for name in names if (found := _version(name, tool, runner, root))}
+    versions = _KNOWS[tool](names, runner, root)
     missing = tuple(name for name in names if name not in versions)
     install = " ".join((_INSTALL[tool], *missing)) if missing else ""
-    return Found(versions=tuple(sorted(versions.values())), missing=missing, install=install)
+    return Found(versions=tuple(sorted(set(versions.values()))), missing=missing, install=install)
 
 
-def _version(name: str, tool: str, runner: Runner, root: Path) -> str:
-    """``name=version`` of a package that is installed; empty if it is not."""
+def _dpkg(names: Sequence[str], runner: Runner, root: Path) -> Mapping[str, str]:
+    """Of ``names`` those that are installed, or provided by something that is: ``package=version``."""
+    own: dict[str, str] = {}
+    provided: dict[str, str] = {}
+    for line in _asked("dpkg-query", _DPKG, runner, root):
+        status, package, *more = line.split(maxsplit=2)
+        if status == "ii":
+            own[package.partition("=")[0]] = package
+            provided |= {virtual.split()[0]: package for virtual in "".join(more).split(",") if virtual.strip()}
+    known = provided | own
+    return {name: known[name] for name in names if name in known}
+
+
+def _rpm(names: Sequence[str], runner: Runner, root: Path) -> Mapping[str, str]:
+    return {name: lines[0] for name in names if (lines := _asked("rpm", (*_RPM, name), runner, root))}
+
+
+def _asked(program: str, rest: Sequence[str], runner: Runner, root: Path) -> list[str]:
+    """What the package manager says of the system at ``root``; nothing where it fails, or there is none."""
     place = ("--root", str(root)) if root != Path("/") else ()
-    program, *rest = _ASK[tool]
     try:
-        said = runner.run([program, *place, *rest, name])
+        said = runner.run([program, *place, *rest])
     except FileNotFoundError:
-        return ""
-    lines = said.stdout.splitlines() if said.returncode == 0 else []
-    if tool == "rpm":
-        return lines[0] if lines else ""
-    return next((line.split()[-1] for line in lines if line.startswith("ii")), "")
+        return []
+    return said.stdout.splitlines() if said.returncode == 0 else []
+
+
+_KNOWS = {"dpkg": _dpkg, "rpm": _rpm}
