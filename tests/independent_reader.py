@@ -369,8 +369,8 @@ def check_entries(manifest: Json) -> None:
     wanted = {each["path"]: each["size"] for each in manifest["files"]} | {path: found[path] for path in pool}
     for name, wheel in by_name(manifest).items():
         if name not in taken:
-            path = f"skeletons/{name}" if is_dense else f"wheels/{name}"
-            wanted[path] = found.get(path) if is_dense else wheel["size"]
+            path, whole = f"skeletons/{name}", f"wheels/{name}"
+            wanted |= {path: found.get(path)} if is_dense and whole not in found else {whole: wheel["size"]}
     require(found == wanted and len(found) == len(entries), "the payload's entries are not the expected ones")
     for frame in frames:
         size = sum(len(tar_header(manifest, *entry)) + entry[1] + -entry[1] % 512 for entry in frame["entries"])
@@ -427,9 +427,8 @@ def read_entries(manifest: Json, frames: list[bytes]) -> dict[str, bytes]:
     return entries
 
 
-# 6: skeletons. Of each kind of header: its magic, fixed length, and where its flags, lengths, derived sizes and offset stand.
+# 6: skeletons.
 
-LOCAL, CENTRAL = (b"PK\3\4", 30, 6, (26, 28), 14, None), (b"PK\1\2", 46, 8, (28, 30, 32), 16, 42)
 METHODS = {flag | base | level for flag in (0, 0x40, 0x80) for base in (0x10, 0x20) for level in range(1, 10)} | {0, 1, 0x40, 0x80}
 LACKING = re.compile(rb"^(.*),sha256=={43},", re.MULTILINE)  # a line of a RECORD without its digest, up to there
 
@@ -446,34 +445,43 @@ def varint(data: io.BytesIO) -> int:
 
 def rebuild(skeleton: bytes, pool: bytes, limit: int) -> bytes:
     """The wheel of a skeleton, of at most so many bytes."""
-    data, wheel, entries, end = io.BytesIO(skeleton), bytearray(), b"", 0
-    require(data.read(5) == b"WHSK\1", "not a skeleton")
-    flags, n = varint(data), varint(data)
-    require(flags in (0, 1) and n <= len(skeleton), "a skeleton's flags or members are impossible")
-    literals, moves, lengths = [[varint(data) for _ in range(n)] for _ in range(3)]
-    methods, last = data.read(n), varint(data)
-    require(data.tell() + sum(literals) + last == len(skeleton), "a skeleton's literals have another length")
-    tail, digests = skeleton[len(skeleton) - last :], dict[bytes, bytes]()
-    for literal, move, length, method in zip(literals, moves, lengths, methods, strict=True):
+    data, wheel, directory, end, digests = io.BytesIO(skeleton), bytearray(), bytearray(), 0, dict[bytes, bytes]()
+    require(data.read(5) == b"WHSK\1" and (n := varint(data)) < 65535, "not a skeleton, or one of too many members")
+    moves, lengths = [[varint(data) for _ in range(n)] for _ in range(2)]
+    methods, numbers = data.read(n), [columns(data, n, kind) for kind in "HHHHIHIII"]
+    sizes = [[varint(data) for _ in range(n)] for _ in range(4)]
+    require(all(size < 65536 for column in sizes for size in column), "a text is too long")
+    texts = [[data.read(size) for size in column] for column in sizes]
+    require([list(map(len, column)) for column in texts] == sizes, "a skeleton is cut short")
+    comment = data.read()
+    require(len(comment) < 65536, "a text is too long")
+    for move, length, method, name, extra, central_extra, remark, *fields in zip(moves, lengths, methods, *texts, *numbers, strict=True):
         start = end + (move >> 1 ^ -(move & 1))
         end = start + length
+        made_by, needed, flags, kind, moment, internal, external, crc, size = fields
         require(0 <= start <= end < 2**63 and (end <= len(pool) or not length), "a skeleton reaches beyond the pool")
-        require(method in METHODS, "a method is not known")
-        require(method < 0x80 or (flags and length <= 64 * MIB), "a RECORD is too long, or its members have no names")
+        require(method in METHODS and (method == 1 or not crc | size), "a method is not known, or what follows is told")
+        require(method < 0x80 or length <= 64 * MIB, "a RECORD is too long")
         content = content_of(pool[start:end], method & 0xC0, digests)
-        member, header = compressed(content, method & 0x3F), data.read(literal)
-        if flags:
-            facts = (method == 1, zlib.crc32(content), len(member), len(content), len(wheel))
-            header, rest = filled(LOCAL, header, *facts)
-            entry, tail = filled(CENTRAL, tail, *facts)
-            require(not rest, "a literal is more than a local header")
-            entries += entry
-            if method != 1:
-                digests[header[30 : 30 + header[26] + 256 * header[27]]] = hashlib.sha256(content).digest()
-        wheel += header + member
+        member = compressed(content, method & 0x3F)
+        if method != 1:
+            crc, size, digests[name] = zlib.crc32(content), len(content), hashlib.sha256(content).digest()
+        require(max(len(member), size, len(wheel)) < 2**32 - 1, "a wheel needs ZIP64")
+        common = struct.pack("<3H4I2H", needed, flags, kind, moment, crc, len(member), size, len(name), len(extra))
+        more = struct.pack("<4H2I", len(central_extra), len(remark), 0, internal, external, len(wheel))
+        directory += struct.pack("<4sH", b"PK\1\2", made_by) + common[:-2] + more + name + central_extra + remark
+        wheel += b"PK\3\4" + common + name + extra + member
         require(len(wheel) <= limit, "a wheel grows longer than the manifest says")
-    require(not flags or (tail[:4] == b"PK\5\6" and tail[20:22] == struct.pack("<H", len(tail) - 22)), "no end record")
-    return bytes(wheel + entries + tail)
+    require(max(len(wheel), len(directory)) < 2**32 - 1, "a wheel needs ZIP64")
+    end_record = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(wheel), len(comment))
+    return bytes(wheel + directory + end_record + comment)
+
+
+def columns(data: io.BytesIO, n: int, kind: str) -> tuple[int, ...]:
+    column = f"<{n}{kind}"
+    found = data.read(struct.calcsize(column))
+    require(len(found) == struct.calcsize(column), "a skeleton is cut short")
+    return struct.unpack(column, found)
 
 
 def content_of(data: bytes, flag: int, digests: dict[bytes, bytes]) -> bytes:
@@ -491,20 +499,6 @@ def content_of(data: bytes, flag: int, digests: dict[bytes, bytes]) -> bytes:
 def compressed(content: bytes, method: int) -> bytes:
     deflate = zlib.compressobj(method & 15, zlib.DEFLATED, -15, 7 + (method >> 4)) if method > 1 else None
     return deflate.compress(content) + deflate.flush() if deflate else content
-
-
-def filled(kind: Json, data: bytes, verbatim: bool, crc: int, size: int, raw_size: int, offset: int) -> tuple[bytes, bytes]:
-    """The header with its derived fields, and what follows it."""
-    magic, fixed, flags, lengths, derived, place = kind
-    require(len(data) >= fixed and data[:4] == magic and not data[flags] & 8, "a literal is not a header without data descriptor")
-    length = fixed + sum(data[at] + 256 * data[at + 1] for at in lengths)
-    fields = {derived + 4: size} | ({} if verbatim else {derived: crc, derived + 8: raw_size}) | ({place: offset} if place else {})
-    header = bytearray(data[:length])
-    for at, value in fields.items():
-        require(header[at : at + 4] == bytes(4) and (value < 2**32 - 1 or at == derived), "a derived field is not zero, or needs ZIP64")
-        header[at : at + 4] = struct.pack("<I", value)
-    require(len(data) >= length, "a header is cut short")
-    return bytes(header), data[length:]
 
 
 # 8: the checks, in order.

@@ -7,7 +7,6 @@ import json
 import lzma
 import struct
 import tempfile
-import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,12 @@ from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.pack.volumes import split
 from wheelhouse_builder.reporter import Silent
+from wheelhouse_builder.runtime import headers as zip_headers
 from wheelhouse_builder.runtime import sshsig
 from wheelhouse_builder.runtime.control import encode_control
 from wheelhouse_builder.runtime.layout import TAR_END, tar_header, tar_padding
 from wheelhouse_builder.runtime.manifest import canonical_json
-from wheelhouse_builder.runtime.skeleton import Member, Skeleton, encode
+from wheelhouse_builder.runtime.skeleton import VERBATIM, Member, Skeleton, encode
 from wheelhouse_builder.runtime.volumes import Header
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -149,37 +149,25 @@ def modules() -> Iterator[bytes]:
 
 
 def skeletons() -> Iterator[bytes]:
-    """One of each kind: empty, whole file, headers as literals, derived fields cut out."""
-    yield encode(Skeleton(derived=False, members=(), literals=(b"",)))
-    yield encode(Skeleton(derived=False, members=(Member(0, len(POOL), 0),), literals=(b"", b"")))
+    """One of each kind: empty, each sort of method, a RECORD without digests, and texts of all kinds."""
+    yield encode(Skeleton((), ()))
+    yield encode(Skeleton((), (), b"a comment"))
     members = tuple(Member(start, 300, method) for start, method in ((0, 0), (9000, 1), (300, 0x16), (4000, 0x69), (0, 0x11)))
-    literals = tuple(zipped(f"demo/{number}.py") for number in range(len(members)))
-    yield encode(Skeleton(derived=False, members=members, literals=(*(local for local, _ in literals), b"end")))
-    directory = b"".join(central for _, central in literals) + b"PK\5\6" + bytes(18)
-    yield encode(Skeleton(derived=True, members=members, literals=(*(local for local, _ in literals), directory)))
-    members = (members[0], Member(len(POOL) - len(STREAM) - len(RECORD), len(RECORD), 0x96))
-    directory = b"".join(central for _, central in literals[:2]) + b"PK\5\6" + bytes(18)
-    yield encode(Skeleton(derived=True, members=members, literals=(*(local for local, _ in literals[:2]), directory)))
+    headers = tuple(header(f"demo/{number}.py") for number in range(len(members)))
+    yield encode(Skeleton(members, headers))
+    yield encode(Skeleton(members[:1], (headers[0]._replace(extra=b"\x99\x99\0\0", central_extra=b"\x98\x99\0\0", comment=b"?"),)))
+    yield encode(Skeleton((members[0], Member(len(POOL) - len(STREAM) - len(RECORD), len(RECORD), 0x96)), headers[:2]))
 
 
 def verbatim_skeletons() -> Iterator[bytes]:
     """One member that is a deflate stream as the wheel has it."""
-    local, central = zipped("demo/a.py")
-    deflated = struct.pack("<H", 8)
-    facts = struct.pack("<III", zlib.crc32(CONTENT), 0, len(CONTENT))
-    local = local[:8] + deflated + local[10:14] + facts + local[26:]
-    central = central[:10] + deflated + central[12:16] + facts + central[28:]
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + len(STREAM), 0)
-    yield encode(Skeleton(derived=True, members=(Member(len(POOL) - len(STREAM), len(STREAM), 1),), literals=(local, central + end)))
+    told = header("demo/a.py")._replace(compression=8, crc=zlib.crc32(CONTENT), size=len(CONTENT))
+    yield encode(Skeleton((Member(len(POOL) - len(STREAM), len(STREAM), VERBATIM),), (told,)))
 
 
-def zipped(name: str) -> tuple[bytes, bytes]:
-    """Local and central header of a member, with derived fields of zero."""
-    info = zipfile.ZipInfo(name)
-    info.CRC = 0
-    local = info.FileHeader(zip64=False)
-    raw = name.encode()
-    return local, b"PK\1\2" + bytes([20, 3]) + local[4:26] + len(raw).to_bytes(2, "little") + bytes(16) + raw
+def header(name: str) -> zip_headers.Header:
+    """As zipfile has it, of a file that is stored."""
+    return zip_headers.Header(3 << 8 | 20, 20, 0, 0, 0x21 << 16, 0, 0o600 << 16, 0, 0, name.encode())
 
 
 def decoder_archives() -> Iterator[bytes]:

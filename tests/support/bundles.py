@@ -11,6 +11,7 @@ import hashlib
 import io
 import random
 import struct
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ Frame = Sequence[tuple[str, bytes]]
 TARGET = "cp312-manylinux_2_28_x86_64"
 NAME, VERSION = "acme-web", "2026.11"
 ROOT = f"{NAME}-{VERSION}/"
+NUMBERS = ((4, 6), (6, 8), (8, 10), (10, 12), (12, 16), (36, 38), (38, 42), (16, 20), (24, 28))
+"""Where in an entry of the central directory those numbers stand that a skeleton tells, in its order."""
 
 
 # Keys
@@ -172,13 +175,31 @@ def plain_entries(wheels: Members) -> Members:
 
 
 def dense_entries(wheels: Members) -> Members:
-    """Skeletons of one member each, which is the whole wheel, and the wheels as the pieces of the pool."""
+    """Skeletons, and for each of the wheels a piece of the pool with the data of its members as it stands."""
     skeletons: Members = {}
+    pieces: Members = {}
     start = 0
-    for name, data in sorted(wheels.items()):
-        skeletons[f"skeletons/{name}"] = b"WHSK\x01\0\x01\0" + varint(2 * start) + varint(len(data)) + b"\0\0"
-        start += len(data)
-    return skeletons | {f"pool/{number:04}": wheels[name] for number, name in enumerate(sorted(wheels))}
+    for number, (name, data) in enumerate(sorted(wheels.items())):
+        skeletons[f"skeletons/{name}"], pieces[f"pool/{number:04}"] = verbatim(data, start)
+        start += len(pieces[f"pool/{number:04}"])
+    return skeletons | pieces
+
+
+def verbatim(wheel: bytes, start: int) -> tuple[bytes, bytes]:
+    """The skeleton of a wheel that zipfile wrote, and its part of the pool, from ``start`` on: nothing is inflated."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        infos, directory = archive.infolist(), archive.start_dir
+    names = [info.filename.encode() for info in infos]
+    data, fields, at = [], [], directory
+    for info, name in zip(infos, names, strict=True):
+        data.append(wheel[info.header_offset + 30 + len(name) :][: info.compress_size])
+        entry, at = wheel[at : at + 46], at + 46 + len(name)
+        fields.append([entry[start:end] for start, end in NUMBERS])
+    skeleton = b"WHSK\x01" + varint(len(data)) + varint(2 * start) + bytes(len(data) - 1)
+    skeleton += b"".join(varint(len(each)) for each in data) + b"\1" * len(data)
+    skeleton += b"".join(number for column in zip(*fields, strict=True) for number in column)
+    skeleton += b"".join(varint(len(name)) for name in names) + bytes(3 * len(names)) + b"".join(names)
+    return skeleton, b"".join(data)
 
 
 def varint(number: int) -> bytes:

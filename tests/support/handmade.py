@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 
 from tests.support.bundles import Document, Draft, compressed, distribution, draft, file_list, pack, target, told_again
 from wheelhouse_builder import runtime
+from wheelhouse_builder.pack.headers import headers_of
 from wheelhouse_builder.runtime.host import Floor, Host
 from wheelhouse_builder.runtime.layout import pool_entry, skeleton_entry, wheel_entry
 from wheelhouse_builder.runtime.manifest import MARKERS
-from wheelhouse_builder.runtime.skeleton import MEMORY_8, STORED, Member, Skeleton, encode, without_derived
+from wheelhouse_builder.runtime.skeleton import MEMORY_8, STORED, Member, Skeleton, encode
 
 RUNTIME = Path(runtime.__file__).parent
 LEVEL = 6
@@ -109,18 +110,18 @@ def dense(wheels: dict[str, bytes]) -> list[tuple[str, bytes]]:
 
 def taken_apart(wheel: bytes, start: int = 0) -> tuple[Skeleton, bytes]:
     """The skeleton and the part of the pool, from ``start`` on, of a wheel that zipfile wrote."""
-    literals, members, pool, at = [], [], b"", 0
+    before, members, pool, at = [], [], b"", 0
     for offset, size, deflated in _members(wheel):
         name, extra = struct.unpack_from("<HH", wheel, offset + 26)
         data = offset + 30 + name + extra
         raw = wheel[data : data + size]
         content = zlib.decompress(raw, -15) if deflated else raw
-        literals.append(wheel[at:data])
+        before.append(wheel[at:data])
         members.append(Member(start + len(pool), len(content), MEMORY_8 + LEVEL if deflated else STORED))
         pool += content
         at = data + size
-    literals.append(wheel[at:])
-    return without_derived(Skeleton(derived=True, members=tuple(members), literals=tuple(literals))), pool
+    headers, comment = headers_of(before, wheel[at:], [member.method for member in members])
+    return Skeleton(tuple(members), headers, comment), pool
 
 
 def _members(wheel: bytes) -> list[tuple[int, int, bool]]:

@@ -54,14 +54,18 @@ class Frame:
 
 
 def dense_frames(
-    root: str, files: Mapping[str, bytes], groups: Sequence[Group], more: Sequence[Mapping[str, bytes]] = ()
+    root: str,
+    files: Mapping[str, bytes],
+    groups: Sequence[Group],
+    wheels: Sequence[Content] = (),
+    more: Sequence[Mapping[str, bytes]] = (),
 ) -> tuple[Frame, ...]:
     """Frames of mode dense: ``files`` (skeletons among them) lead the first, then each group is one piece of the pool.
 
-    ``more`` are files that not everybody reads, in frames of their own.
+    ``wheels`` that are carried whole, and ``more``, files that not everybody reads, have frames of their own.
     """
     pieces = [(_pool_piece(number, group),) for number, group in enumerate(groups)]
-    return _frames(root, files, [*pieces, *map(_files, more)])
+    return _frames(root, files, [*pieces, *((_wheel(content),) for content in wheels), *map(_files, more)])
 
 
 def plain_frames(

@@ -1,8 +1,8 @@
-"""Members: taking a wheel apart into contents and header bytes, such that it can be put together again bit for bit.
+"""Members: taking a wheel apart into contents and headers, such that it can be put together again bit for bit.
 
-A wheel is cut into the data of its members and the literals between. For each deflated member the packer looks for the way in which
-zlib makes the same bytes again; where there is none, the deflated bytes themselves are the content. Then the wheel is rebuilt by
-the code that will do it on the far side, and compared. What cannot be rebuilt is carried whole.
+For each deflated member the packer looks for the way in which zlib makes the same bytes again; where there is none, the deflated
+bytes themselves are the content. Then the wheel is rebuilt by the code that will do it on the far side, and compared. What cannot be
+rebuilt is carried whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from pathlib import Path
 from wheelhouse_builder.errors import BundleRefused, DistributionError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack.crew import Pulse
+from wheelhouse_builder.pack.headers import headers_of
 from wheelhouse_builder.runtime import records, skeleton
+from wheelhouse_builder.runtime.headers import Header
 from wheelhouse_builder.runtime.skeleton import FILTERED, LEVELS, MEMORY_8, MEMORY_9, STORED, VERBATIM, WITHOUT_DIGESTS, Skeleton
 
 PIECE = 256 * 1024
@@ -128,10 +130,12 @@ class Anatomy:
 
     wheel: Wheel
     parts: tuple[Part, ...]
-    literals: tuple[bytes, ...]
-    """One before each part and one at the end."""
-    derived: bool
-    """Whether the fields that follow from the parts are cut out of the literals."""
+    """One for each of :attr:`headers`. Of a wheel that is carried whole, its file."""
+    headers: tuple[Header, ...] = ()
+    comment: bytes = b""
+    """Of the archive."""
+    whole: bool = False
+    """No skeleton makes the wheel: it is carried as it is."""
 
     def skeleton(self, starts: Mapping[bytes, int], filtered: Container[bytes] = ()) -> Skeleton:
         """The wheel's skeleton, where ``starts`` says by digest at which byte of the pool each content begins.
@@ -144,7 +148,7 @@ class Anatomy:
             end = start + part.content.size
             flag = FILTERED if part.content.digest in filtered else 0
             members.append(skeleton.Member(start, part.content.size, part.method | flag))
-        return Skeleton(derived=self.derived, members=tuple(members), literals=self.literals)
+        return Skeleton(tuple(members), self.headers, self.comment)
 
 
 def take_apart(wheel: Wheel, scratch: Path, pulse: Pulse, *, thorough: bool = False) -> Anatomy:
@@ -191,12 +195,8 @@ def _attempts(wheel: Wheel, pulse: Pulse, *, thorough: bool) -> Iterator[Anatomy
         cut = _cut(wheel, probed, pulse)
         if cut is None:
             break
-        with contextlib.suppress(BundleRefused):  # its headers are not plain enough for that
-            derived = _without_derived(cut)
-            yield _without_digests(derived) if thorough else derived
-        yield cut
-    whole = Part(content=whole_content(wheel, pulse), method=STORED)  # its digest is right, so this one rebuilds
-    yield Anatomy(wheel=wheel, parts=(whole,), literals=(b"", b""), derived=False)
+        yield _without_digests(cut) if thorough else cut
+    yield Anatomy(wheel=wheel, parts=(Part(content=whole_content(wheel, pulse), method=STORED),), whole=True)
 
 
 def _cut(wheel: Wheel, probed: int, pulse: Pulse) -> Anatomy | None:
@@ -208,35 +208,30 @@ def _cut(wheel: Wheel, probed: int, pulse: Pulse) -> Anatomy | None:
         ranges = _ranges(wheel.path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
         return None
-    parts, literals, end = [], [], 0
+    parts, before, end = [], [], 0
     for info, start in ranges:
-        literals.append(_bytes(wheel.path, end, start))
+        before.append(_bytes(wheel.path, end, start))
         parts.append(_part(wheel.path, info, start, probed, pulse))
         end = start + info.compress_size
         pulse(info.compress_size)
-    literals.append(_bytes(wheel.path, end, wheel.path.stat().st_size))
-    return Anatomy(wheel=wheel, parts=tuple(parts), literals=tuple(literals), derived=False)
+    try:
+        headers, comment = headers_of(before, _bytes(wheel.path, end, wheel.path.stat().st_size), [part.method for part in parts])
+    except ValueError:
+        return None
+    return Anatomy(wheel=wheel, parts=tuple(parts), headers=headers, comment=comment)
 
 
-def _without_derived(cut: Anatomy) -> Anatomy:
-    """The same with the derived fields cut out of its literals. Raises BundleRefused where that cannot be."""
-    full = cut.skeleton(_own_starts(cut))
-    return replace(cut, literals=skeleton.without_derived(full).literals, derived=True)
-
-
-def _without_digests(derived: Anatomy) -> Anatomy:
+def _without_digests(cut: Anatomy) -> Anatomy:
     """The same without the digests in RECORD that follow from the members before it."""
-    whole = derived.skeleton(_own_starts(derived))
     digests: dict[bytes, bytes] = {}
-    for number, part in enumerate(derived.parts):
-        name = skeleton.member_name(whole, number)
+    for number, (part, header) in enumerate(zip(cut.parts, cut.headers, strict=True)):
         if part.method == VERBATIM:
             continue
-        if name.endswith(b".dist-info/RECORD") and part.content.size <= records.LIMIT:
-            parts = (*derived.parts[:number], _cut_record(part, digests, derived.wheel), *derived.parts[number + 1 :])
-            return replace(derived, parts=parts)
-        digests[name] = part.content.digest
-    return derived
+        if header.name.endswith(b".dist-info/RECORD") and part.content.size <= records.LIMIT:
+            parts = (*cut.parts[:number], _cut_record(part, digests, cut.wheel), *cut.parts[number + 1 :])
+            return replace(cut, parts=parts)
+        digests[header.name] = part.content.digest
+    return cut
 
 
 def _cut_record(part: Part, digests: Mapping[bytes, bytes], wheel: Wheel) -> Part:
@@ -298,6 +293,8 @@ def _reproduces(source: Source, method: int, probed: int) -> bool:
 
 def _rebuilds(anatomy: Anatomy, scratch: Path, pulse: Pulse) -> bool:
     """Whether the far side's code makes the wheel again from its parts, bit for bit."""
+    if anatomy.whole:
+        return True
     starts = _own_starts(anatomy)
     contents = {starts[part.content.digest]: part.content for part in anatomy.parts if part.content.size}
 

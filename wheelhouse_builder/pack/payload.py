@@ -57,7 +57,9 @@ def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
             "this Python's zlib is not the usual one, so what it deflates is not what the targets will",
             hint="pack with a Python that has stock zlib, or with --plain",
         )
-    anatomies = _take_all_apart(_travelling(contents, base), shop)
+    apart = _take_all_apart(_travelling(contents, base), shop)
+    anatomies = [each for each in apart if not each.whole]
+    whole = [each.parts[0].content for each in apart if each.whole]
     parts = [(anatomy.wheel.project, part.content) for anatomy in anatomies for part in anatomy.parts]
     held = reuse(base, contents, (content.digest for _, content in parts)) if base else None
     before = held.starts if held else {}
@@ -68,7 +70,8 @@ def dense_payload(contents: Contents, files: Mapping[str, bytes], shop: Workshop
     starts = {**{digest: offset + start for digest, start in pool.starts.items()}, **before}
     filtered = pool.filtered
     skeletons = {skeleton_entry(each.wheel.filename): skeleton.encode(each.skeleton(starts, filtered)) for each in anatomies}
-    frames = dense_frames(root_directory(contents.name, contents.version), {**files, **skeletons}, pool.groups, _grouped(contents, shop))
+    root = root_directory(contents.name, contents.version)
+    frames = dense_frames(root, {**files, **skeletons}, pool.groups, whole, _grouped(contents, shop))
     return Payload(frames=frames, base=held.base if held else None)
 
 

@@ -90,11 +90,11 @@ class _Frames:
         self._stop = threading.Event()
 
     def place(self) -> Optional[_Done]:
-        """Read and place everything; None where a wheel has no plain headers. Raises BundleRefused with the problems of all."""
+        """Read and place everything; None where a wheel travels whole. Raises BundleRefused with the problems of all."""
         read = set(frames_with(self._manifest, map(skeleton_entry, self._all)))
         for index in sorted(read):
             self._read(index)
-        if not all(skeleton.derived for skeleton in self._skeletons.values()):
+        if self._skeletons.keys() != self._all.keys():
             return None
         self._plan()
         launchers = self._launchers(read) if os.name == "nt" else None

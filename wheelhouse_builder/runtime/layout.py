@@ -57,7 +57,7 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[1-9]|lpt[1-9]) 
 
 
 def wheel_entry(filename: str) -> str:
-    """The payload path of a whole wheel (mode plain), and its path after unpacking."""
+    """The payload path of a whole wheel, and its path after unpacking."""
     return WHEELS + filename
 
 

@@ -934,10 +934,11 @@ def _check_entries(manifest: Manifest) -> None:
     """Each distribution that is not taken from a base and each file has its one entry; the pool is numbered; nothing else is there."""
     sizes: Dict[str, Optional[int]] = {each.path: each.size for each in manifest.files}
     taken = manifest.base.taken if manifest.base else ()
+    whole = {entry.path for _, entry in _entries(manifest)}
     for each in manifest.distributions:
         if each.filename in taken:
             continue
-        if manifest.mode == PLAIN:
+        if manifest.mode == PLAIN or wheel_entry(each.filename) in whole:
             sizes[wheel_entry(each.filename)] = each.size
         else:
             sizes[skeleton_entry(each.filename)] = None  # a skeleton's size is its own

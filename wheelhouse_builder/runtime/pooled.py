@@ -8,33 +8,33 @@ import io
 from functools import partial
 from typing import Callable, Iterator, List, Optional, Sequence, cast
 
-from .skeleton import VERBATIM, Skeleton, content, member_name
+from .headers import directory, known, local_header
+from .skeleton import VERBATIM, Skeleton, content
 from .skeleton import Member as Part
-from .ziparchive import END, PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems
+from .ziparchive import PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems, end_record
 
 Slice = Callable[[int, int], memoryview]
 """The pool's bytes from an offset on, so many."""
 
 
 class PooledArchive(ZipArchive):
-    """The archive that ``skeleton``, whose derived fields are cut out, makes of the pool. Its size, in bytes, is ``size``.
+    """The archive that ``skeleton`` makes of the pool. Its size, in bytes, is ``size``.
 
     Raises ZipRefused. The rules of :mod:`ziparchive` about where things lie in the file are not asked: nobody reads the file.
     """
 
     def __init__(self, skeleton: Skeleton, pool: Slice, size: int) -> None:
-        if not skeleton.derived:
-            raise ZipRefused("is no archive of plain headers")
         self.size = size
         self.problems: List[str] = []
         self._pool = pool
-        self._headers = io.BytesIO(b"".join(skeleton.literals))
-        raw = _directory(skeleton.literals[-1], len(skeleton.members))
-        offsets = _offsets(skeleton.literals)
+        headers = [local_header(header, known(header)) for header in skeleton.headers]
+        self._headers = io.BytesIO(b"".join(headers))
+        raw = _directory(skeleton)
+        offsets = _offsets(headers)
         self._raw = {member.name: member._replace(offset=offset) for member, offset in zip(raw, offsets)}
         self._parts = {member.name: part for member, part in zip(raw, skeleton.members)}
         self._order = {member.name: number for number, member in enumerate(raw)}
-        self._numbers = {member_name(skeleton, number): number for number in range(len(raw))}
+        self._numbers = {header.name: number for number, header in enumerate(skeleton.headers)}
         self.members = [_completed(member, part) for member, part in zip(raw, skeleton.members)]
         self._check_names()
         for member in self.members:
@@ -73,25 +73,24 @@ class PooledArchive(ZipArchive):
         return data
 
 
-def _directory(literal: bytes, count: int) -> List[Member]:
-    """The members of the central directory at the beginning of ``literal``, which ends in an end record without a comment."""
+def _directory(skeleton: Skeleton) -> List[Member]:
+    """The members as the central directory has them, but for what the skeleton leaves out."""
     members: List[Member] = []
     at = 0
-    while len(members) < count:
-        member, at = central_header(literal, at)
+    data = directory(skeleton.headers, list(map(known, skeleton.headers)), skeleton.comment, 0)
+    end_record(data)
+    while len(members) < len(skeleton.headers):
+        member, at = central_header(data, at)
         members.append(member)
-    _, disk, first_disk, here, total, size, _, comment = END.unpack(literal[at : at + END.size].ljust(END.size, b"\0"))
-    if (disk, first_disk, here, total, size, comment) != (0, 0, count, count, at, 0) or len(literal) != at + END.size:
-        raise ZipRefused("its end record does not agree with its central directory")
     return members
 
 
-def _offsets(literals: Sequence[bytes]) -> Iterator[int]:
-    """Where each literal begins, when they stand back to back."""
+def _offsets(headers: Sequence[bytes]) -> Iterator[int]:
+    """Where each header begins, when they stand back to back."""
     at = 0
-    for literal in literals:
+    for header in headers:
         yield at
-        at += len(literal)
+        at += len(header)
 
 
 def _completed(member: Member, part: Part) -> Member:

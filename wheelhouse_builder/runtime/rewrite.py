@@ -4,70 +4,66 @@ Every byte of the pool and of the skeletons hangs on the signature, so the conte
 are stored, in their order, with their names, times and permissions: so each host that has to do this writes the same file.
 """
 
-import io
-import struct
 import zipfile
 import zlib
-from typing import BinaryIO, Iterable, Iterator, List
+from typing import BinaryIO, Iterable, Iterator
 
 from .errors import BundleRefused
+from .headers import Header
 from .skeleton import VERBATIM, WITHOUT_DIGESTS, Digests, Member, Read, Skeleton, content
 
 _UNIX = 3
+_ENCRYPTED, _UTF_8 = 0x0001, 0x0800
+"""Flags."""
+_OVERHEAD = 64
+"""Bytes of a header, or more, without the name."""
 _PIECE = 1 << 20
 
 
 def rewrite(skeleton: Skeleton, read: Read, out: BinaryIO) -> None:
     """Write the wheel of ``skeleton`` to ``out``, a piece at a time. Raises BundleRefused for what cannot be told anew."""
-    entries = _entries(skeleton)
     digests = Digests(any(member.method & WITHOUT_DIGESTS for member in skeleton.members))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for index, (entry, member) in enumerate(zip(entries, skeleton.members)):
-            with archive.open(_info(entry, member), "w") as file:
+        for index, (header, member) in enumerate(zip(skeleton.headers, skeleton.members)):
+            with archive.open(_info(header, member), "w") as file:
                 crc = 0
-                for piece in digests.heard(skeleton, index, _content(entry, member, read, digests)):
+                for piece in digests.heard(skeleton, index, _content(header, member, read, digests)):
                     crc = zlib.crc32(piece, crc)
                     file.write(piece)
-            if crc != entry.CRC and (member.method == VERBATIM or not skeleton.derived):  # elsewhere no CRC-32 travels
-                raise _refused(entry, "its CRC-32 is another")
+            if member.method == VERBATIM and crc != header.crc:  # elsewhere no CRC-32 travels
+                raise _refused(header, "its CRC-32 is another")
 
 
 def size_of(skeleton: Skeleton) -> int:
     """About how many bytes :func:`rewrite` needs on the disk."""
-    return sum(member.length for member in skeleton.members) * 2 + sum(map(len, skeleton.literals))
+    return sum(member.length for member in skeleton.members) * 2 + sum(len(header.name) + _OVERHEAD for header in skeleton.headers) * 2
 
 
-def _entries(skeleton: Skeleton) -> List[zipfile.ZipInfo]:
-    """What the central directory says of each member, in the members' order."""
+def _info(header: Header, member: Member) -> zipfile.ZipInfo:
     try:
-        with zipfile.ZipFile(io.BytesIO(skeleton.literals[-1])) as directory:
-            entries = directory.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise BundleRefused("A wheel's central directory cannot be read: %s." % error) from error
-    if len(entries) != len(skeleton.members):
-        raise BundleRefused("A wheel has %d members, its central directory %d." % (len(skeleton.members), len(entries)))
-    return entries if skeleton.derived else sorted(entries, key=lambda entry: entry.header_offset)
-
-
-def _info(entry: zipfile.ZipInfo, member: Member) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(entry.filename, entry.date_time)
+        name = header.name.decode("utf-8" if header.flags & _UTF_8 else "cp437")
+    except UnicodeDecodeError as error:
+        raise _refused(header, "its name is not UTF-8") from error
+    date, time = header.moment >> 16, header.moment & 0xFFFF
+    moment = ((date >> 9) + 1980, date >> 5 & 0x0F, date & 0x1F, time >> 11, time >> 5 & 0x3F, (time & 0x1F) * 2)
+    info = zipfile.ZipInfo(name, moment)
     info.create_system = _UNIX
-    info.external_attr = entry.external_attr
-    info.file_size = entry.file_size if member.method == VERBATIM else member.length  # decides on ZIP64
+    info.external_attr = header.external
+    info.file_size = header.size if member.method == VERBATIM else member.length  # decides on ZIP64
     return info
 
 
-def _content(entry: zipfile.ZipInfo, member: Member, read: Read, digests: Digests) -> Iterator[bytes]:
+def _content(header: Header, member: Member, read: Read, digests: Digests) -> Iterator[bytes]:
     """What the member holds, decompressed."""
     pieces = read(member.start, member.length)
-    if member.method != VERBATIM or entry.compress_type == zipfile.ZIP_STORED:
+    if member.method != VERBATIM or header.compression == zipfile.ZIP_STORED:
         return content(member.method, pieces, digests.get)
-    if entry.compress_type != zipfile.ZIP_DEFLATED or entry.flag_bits & 1:
-        raise _refused(entry, "it is neither stored nor deflated")
-    return _inflated(entry, pieces)
+    if header.compression != zipfile.ZIP_DEFLATED or header.flags & _ENCRYPTED:
+        raise _refused(header, "it is neither stored nor deflated")
+    return _inflated(header, pieces)
 
 
-def _inflated(entry: zipfile.ZipInfo, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _inflated(header: Header, pieces: Iterable[bytes]) -> Iterator[bytes]:
     inflator = zlib.decompressobj(-15)
     try:
         for piece in pieces:
@@ -76,10 +72,10 @@ def _inflated(entry: zipfile.ZipInfo, pieces: Iterable[bytes]) -> Iterator[bytes
                 yield inflator.decompress(inflator.unconsumed_tail, _PIECE)
         yield inflator.flush()
     except zlib.error as error:
-        raise _refused(entry, str(error)) from error
+        raise _refused(header, str(error)) from error
     if not inflator.eof:
-        raise _refused(entry, "its deflate stream is cut off")
+        raise _refused(header, "its deflate stream is cut off")
 
 
-def _refused(entry: zipfile.ZipInfo, why: str) -> BundleRefused:
-    return BundleRefused("The wheel's member %r cannot be written: %s." % (entry.filename, why))
+def _refused(header: Header, why: str) -> BundleRefused:
+    return BundleRefused("The wheel's member %s cannot be written: %s." % (ascii(header.name)[1:], why))

@@ -1,7 +1,7 @@
 """Skeletons: how one wheel is rebuilt from the pool, bit for bit (FORMAT.md, section 6).
 
-A wheel is a ZIP archive: header bytes, member data, header bytes, member data, …, central directory. A skeleton keeps the header bytes as
-literals and says of each member's data which pool bytes it was and what was done to them::
+A wheel is a ZIP archive: header, member data, header, member data, …, central directory. A skeleton tells of each member what its headers
+say, which pool bytes its data was, and what was done to them::
 
     Skeleton ──encode──▶ bytes ──decode──▶ Skeleton ──rebuild(pool)──▶ the wheel
 
@@ -10,18 +10,16 @@ what must hold before that: bounded memory, bounded output, no exception but Bun
 """
 
 import hashlib
-import struct
 import zlib
-from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
-from . import records
+from . import headers, records
 from .errors import BundleRefused
+from .headers import NOTHING, TEXTS, Facts, Header
 from .records import DigestOf, completed
 from .x86 import restored
 
 MAGIC = b"WHSK\x01"
-DERIVED_FLAG = 1
-
 STORED = 0
 """The member's data is the pool bytes."""
 VERBATIM = 1
@@ -43,16 +41,6 @@ _FLAGS = FILTERED | WITHOUT_DIGESTS
 _VARINT_BYTES = 10
 _LARGEST = 2**63 - 1
 """No pool ends after this byte."""
-_LARGEST_WITHOUT_ZIP64 = 0xFFFFFFFE
-
-# APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16; 14 and 16 are where CRC-32, compressed size and uncompressed size stand, in this order.
-_LOCAL = struct.Struct("<4s2xH6x12xHH")
-_LOCAL_FACTS = 14
-_CENTRAL = struct.Struct("<4s4xH6x12xHHH12x")
-_CENTRAL_FACTS = 16
-_CENTRAL_OFFSET = 42
-_END = struct.Struct("<4s16xH")
-_DATA_DESCRIPTOR = 0x0008
 
 Read = Callable[[int, int], Iterable[bytes]]
 """Reads ``length`` bytes of the pool from ``offset``, in pieces."""
@@ -69,21 +57,11 @@ class Member(NamedTuple):
 class Skeleton(NamedTuple):
     """How to rebuild one wheel."""
 
-    derived: bool
-    """Whether the fields that follow from the data stand as zeros in the literals."""
     members: Tuple[Member, ...]
-    literals: Tuple[bytes, ...]
-    """One before each member's data, and one after the last."""
-
-
-class Facts(NamedTuple):
-    """What a member's headers say of its data and of their place."""
-
-    method: int
-    crc: int
-    compressed: int
-    size: int
-    offset: int
+    headers: Tuple[Header, ...]
+    """Of the members, in their order."""
+    comment: bytes = b""
+    """At the end of the archive."""
 
 
 def content(method: int, chunks: Iterable[bytes], digest_of: DigestOf) -> Iterator[bytes]:
@@ -94,12 +72,6 @@ def content(method: int, chunks: Iterable[bytes], digest_of: DigestOf) -> Iterat
     if method & WITHOUT_DIGESTS:
         return iter([completed(b"".join(chunks), digest_of)])
     return restored(chunks) if method & FILTERED else iter(chunks)
-
-
-def member_name(skeleton: Skeleton, index: int) -> bytes:
-    """The name of a member, as its local header has it; of a skeleton whose derived fields are cut out."""
-    header = skeleton.literals[index]
-    return header[_LOCAL.size : _LOCAL.size + int(_LOCAL.unpack_from(header)[2])]
 
 
 def deflate(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -117,17 +89,13 @@ def deflate(method: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def encode(skeleton: Skeleton) -> bytes:
     """The one encoding of ``skeleton``."""
-    members, literals = skeleton.members, skeleton.literals
-    numbers = [DERIVED_FLAG if skeleton.derived else 0, len(members)]
-    numbers += [len(literal) for literal in literals[:-1]]
-    numbers += _start_differences(members)
-    numbers += [member.length for member in members]
-    parts = [MAGIC]
-    parts += [_varint(number) for number in numbers]
-    parts.append(bytes(member.method for member in members))
-    parts.append(_varint(len(literals[-1])))
-    parts += literals
-    return b"".join(parts)
+    members = skeleton.members
+    texts = list(zip(*[header[-TEXTS:] for header in skeleton.headers]))
+    numbers = [len(members), *_start_differences(members), *(member.length for member in members)]
+    parts = [MAGIC, *map(_varint, numbers), bytes(member.method for member in members), headers.columns(skeleton.headers)]
+    parts += [_varint(len(text)) for column in texts for text in column]
+    parts += [text for column in texts for text in column]
+    return b"".join([*parts, skeleton.comment])
 
 
 def decode(data: bytes) -> Skeleton:
@@ -135,37 +103,28 @@ def decode(data: bytes) -> Skeleton:
     cursor = _Cursor(data)
     if cursor.take(len(MAGIC)) != MAGIC:
         raise _refused("a skeleton does not begin as one")
-    flags, count = cursor.varint(), cursor.varint()
-    if flags not in (0, DERIVED_FLAG):
-        raise _refused("a skeleton has flags %d, which this version does not know" % flags)
-    if count > len(data):
-        raise _refused("a skeleton claims %d members, more than it has bytes" % count)
-    lengths = [cursor.varint() for _ in range(count)]
+    count = cursor.varint()
+    if count > headers.MAX_MEMBERS:
+        raise _refused("a skeleton has %d members" % count)
     members = _members(cursor, count)
-    lengths.append(cursor.varint())
-    literals = tuple(cursor.take(length) for length in lengths)
-    skeleton = Skeleton(derived=bool(flags), members=members, literals=literals)
+    numbers = cursor.take(headers.columns_size(count))
+    lengths = [[cursor.varint() for _ in range(count)] for _ in range(TEXTS)]
+    texts = [[cursor.take(length) for length in column] for column in lengths]
+    skeleton = Skeleton(members, headers.from_columns(numbers, zip(*texts), count), cursor.rest())
+    if max(map(len, [skeleton.comment, *(text for column in texts for text in column)])) > headers.MAX_TEXT:
+        raise _refused("a skeleton has a text that is too long")
     if encode(skeleton) != data:
-        raise _refused("a skeleton is not encoded in the one way that the format allows, or bytes follow it")
-    if skeleton.derived and without_derived(skeleton) != skeleton:
-        raise _refused("a skeleton's derived fields do not stand as zeros")
-    for member in members:
-        if member.method & WITHOUT_DIGESTS and (member.length > records.LIMIT or not skeleton.derived):
-            raise _refused("a skeleton has a RECORD without digests that is too large, or not where its members have names")
+        raise _refused("a skeleton is not encoded in the one way that the format allows")
+    for member, header in zip(members, skeleton.headers):
+        _check_member(member, header)
     return skeleton
 
 
-def without_derived(skeleton: Skeleton) -> Skeleton:
-    """The same skeleton with its derived fields cut out.
-
-    Raises BundleRefused when the literals are not plain headers in order, so that the fields cannot be filled in again. That
-    they would be filled in with the same values is not checked: rebuild and compare.
-    """
-    if len(skeleton.literals) != len(skeleton.members) + 1:
-        raise _refused("a skeleton has %d literals for %d members" % (len(skeleton.literals), len(skeleton.members)))
-    nothing = [Facts(member.method, 0, 0, 0, 0) for member in skeleton.members]
-    headers = [_filled_header(literal, facts) for literal, facts in zip(skeleton.literals, nothing)]
-    return Skeleton(derived=True, members=skeleton.members, literals=(*headers, _filled_directory(skeleton.literals[-1], nothing)))
+def _check_member(member: Member, header: Header) -> None:
+    if member.method != VERBATIM and (header.crc or header.size):
+        raise _refused("a skeleton tells what follows from a member's content")
+    if member.method & WITHOUT_DIGESTS and member.length > records.LIMIT:
+        raise _refused("a skeleton has a RECORD without digests that is too large")
 
 
 def rebuild(skeleton: Skeleton, read: Read, out: BinaryIO, limit: Optional[int] = None) -> None:
@@ -176,24 +135,23 @@ def rebuild(skeleton: Skeleton, read: Read, out: BinaryIO, limit: Optional[int] 
     writer = _Writer(out, limit)
     hashed = Digests(any(member.method & WITHOUT_DIGESTS for member in skeleton.members))
     facts = [_write_member(skeleton, index, read, writer, hashed) for index in range(len(skeleton.members))]
-    directory = skeleton.literals[-1]
-    writer.write(_filled_directory(directory, facts) if skeleton.derived else directory)
+    writer.write(headers.directory(skeleton.headers, facts, skeleton.comment, writer.size))
 
 
 def _write_member(skeleton: Skeleton, index: int, read: Read, writer: "_Writer", digests: "Digests") -> Facts:
-    """Write one literal and the data behind it; a derived header is written again when its data is known."""
-    member, header = skeleton.members[index], skeleton.literals[index]
+    """Write one header and the data behind it; the header is written again when its data is known."""
+    member, header = skeleton.members[index], skeleton.headers[index]
     offset = writer.size
-    writer.write(header)
+    writer.write(headers.local_header(header, NOTHING))
     data_offset = writer.size
     held = _Measured(digests.heard(skeleton, index, content(member.method, read(member.start, member.length), digests.get)))
     for piece in deflate(member.method, held.pieces()):
         writer.write(piece)
     if held.size != member.length:
         raise _refused("a skeleton needs %d bytes of the pool and there are %d" % (member.length, held.size))
-    facts = Facts(member.method, held.crc, writer.size - data_offset, held.size, offset)
-    if skeleton.derived:
-        writer.rewrite(offset, _filled_header(header, facts))
+    crc, size = (header.crc, header.size) if member.method == VERBATIM else (held.crc, held.size)
+    facts = Facts(crc, writer.size - data_offset, size, offset)
+    writer.rewrite(offset, headers.local_header(header, facts))
     return facts
 
 
@@ -217,7 +175,7 @@ class Digests:
         for piece in pieces:
             digest.update(piece)
             yield piece
-        self._found[member_name(skeleton, index)] = digest.digest()
+        self._found[skeleton.headers[index].name] = digest.digest()
 
 
 class _Measured:
@@ -256,62 +214,6 @@ class _Writer:
         self._out.seek(self._base + self.size)
 
 
-# Derived fields
-
-
-def _filled_header(literal: bytes, facts: Facts) -> bytes:
-    """A local file header with its derived fields set from ``facts``. Raises BundleRefused when it is not exactly such a header."""
-    if len(literal) < _LOCAL.size:
-        raise _refused("a skeleton's literal is shorter than a local file header")
-    signature, flags, name, extra = _LOCAL.unpack_from(literal)
-    if signature != b"PK\x03\x04" or len(literal) != _LOCAL.size + name + extra or flags & _DATA_DESCRIPTOR:
-        raise _refused("a skeleton's literal is not exactly one local file header without a data descriptor")
-    return _with_facts(literal, _LOCAL_FACTS, facts)
-
-
-def _filled_directory(literal: bytes, members: Sequence[Facts]) -> bytes:
-    """The central directory and end record with their derived fields set. Raises BundleRefused when they are not exactly that."""
-    entries: List[bytes] = []
-    offset = 0
-    for facts in members:
-        entry = _central_entry(literal, offset)
-        offset += len(entry)
-        entry = _with_facts(entry, _CENTRAL_FACTS, facts)
-        entries.append(_replaced(entry, _CENTRAL_OFFSET, struct.pack("<L", _without_zip64(facts.offset))))
-    end = literal[offset:]
-    if len(end) < _END.size or end[:4] != b"PK\x05\x06" or len(end) != _END.size + _END.unpack_from(end)[1]:
-        raise _refused("a skeleton's last literal does not end in exactly one end record")
-    return b"".join(entries) + end
-
-
-def _central_entry(literal: bytes, offset: int) -> bytes:
-    if len(literal) - offset < _CENTRAL.size:
-        raise _refused("a skeleton's central directory is shorter than its members need")
-    signature, flags, name, extra, comment = _CENTRAL.unpack_from(literal, offset)
-    size = _CENTRAL.size + name + extra + comment
-    if signature != b"PK\x01\x02" or flags & _DATA_DESCRIPTOR or len(literal) - offset < size:
-        raise _refused("a skeleton's last literal is not a central directory")
-    return literal[offset : offset + size]
-
-
-def _with_facts(header: bytes, place: int, facts: Facts) -> bytes:
-    """``header`` with CRC-32 and the sizes at ``place``; a verbatim member keeps the CRC-32 and the size that stand there."""
-    compressed = struct.pack("<L", _without_zip64(facts.compressed))
-    if facts.method == VERBATIM:
-        return _replaced(header, place + 4, compressed)
-    return _replaced(header, place, struct.pack("<L", facts.crc) + compressed + struct.pack("<L", _without_zip64(facts.size)))
-
-
-def _without_zip64(number: int) -> int:
-    if number > _LARGEST_WITHOUT_ZIP64:
-        raise _refused("a skeleton derives a field of a wheel that would need ZIP64")
-    return number
-
-
-def _replaced(data: bytes, place: int, field: bytes) -> bytes:
-    return data[:place] + field + data[place + len(field) :]
-
-
 # Numbers
 
 
@@ -328,6 +230,10 @@ class _Cursor:
             raise _refused("a skeleton ends in the middle")
         self._at += length
         return piece
+
+    def rest(self) -> bytes:
+        """All that follows."""
+        return self.take(len(self._data) - self._at)
 
     def varint(self) -> int:
         """Unsigned LEB128 of at most ten bytes and 64 bits."""

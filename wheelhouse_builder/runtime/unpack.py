@@ -29,7 +29,7 @@ from .layout import (
     skeleton_entry,
     wheel_entry,
 )
-from .manifest import PLAIN, Manifest, ManifestBase, ManifestDistribution, ManifestTarget
+from .manifest import Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .notable import notable_members
 from .payload import PIECE, PoolSpool, decoder_for, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
@@ -150,7 +150,8 @@ class _Extraction:
     ) -> None:
         self.distributions = tuple(distributions)
         self._taken = set(bundle.manifest.base.taken if bundle.manifest.base else ())
-        self._carried = tuple(each for each in self.distributions if each.filename not in self._taken)
+        carried = {entry.path for frame in bundle.manifest.frames for entry in frame.entries}
+        self._rebuilt = {each.filename: each for each in self.distributions if skeleton_entry(each.filename) in carried}
         self._bases = bases
         self._bundle = bundle
         self._manifest = bundle.manifest
@@ -233,21 +234,18 @@ class _Extraction:
 
     def _first_entries(self) -> Set[str]:
         """What is known to be needed before any skeleton was read."""
-        entry = wheel_entry if self._manifest.mode == PLAIN else skeleton_entry
-        return set(self._files) | {entry(each.filename) for each in self._carried}
+        names = {each.filename for each in self.distributions} - self._taken
+        return set(self._files) | {skeleton_entry(name) if name in self._rebuilt else wheel_entry(name) for name in names}
 
     def _wheels_size(self) -> int:
         """Bytes that the wheels will take, or more."""
-        if self._manifest.mode == PLAIN or zlib_is_stock():
-            return sum(each.size for each in self.distributions)
-        taken = sum(each.size for each in self.distributions if each.filename in self._taken)
-        return taken + sum(size_of(decode(self._skeleton(each))) for each in self._carried)
+        rewritten = {} if zlib_is_stock() else self._rebuilt
+        as_they_are = sum(each.size for each in self.distributions if each.filename not in rewritten)
+        return as_they_are + sum(size_of(decode(self._skeleton(each))) for each in rewritten.values())
 
     def _missing_pool(self) -> Set[str]:
-        if self._manifest.mode == PLAIN:
-            return set()
         missing: Set[str] = set()
-        for each in self._carried:
+        for each in self._rebuilt.values():
             missing |= self._pool.missing(decode(self._skeleton(each)))
         return missing
 
@@ -315,8 +313,8 @@ class _Extraction:
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
 
     def _content_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
-        """Check 7 for one wheel, after rebuilding it where the bundle is dense and holds it itself."""
-        if self._manifest.mode == PLAIN or distribution.filename in self._taken:
+        """Check 7 for one wheel, after rebuilding it where the bundle holds a skeleton of it."""
+        if distribution.filename not in self._rebuilt:
             return self._digest_problems(distribution, path)
         try:
             self._rebuild(distribution, path)

@@ -106,7 +106,7 @@ class ZipArchive:
         """Offset and end of the central directory, and its number of members."""
         tail_size = min(self.size, END.size + FULL16)
         tail = self._read_at(self.size - tail_size, tail_size)
-        at = _end_record(tail)
+        at = end_record(tail)
         _, disk, first_disk, here, count, size, offset, _ = END.unpack_from(tail, at)
         end = self.size - tail_size + at
         if (disk, first_disk) not in ((0, 0), (FULL16, FULL16)) or here != count:
@@ -274,8 +274,8 @@ def member_problems(archive: ZipArchive, member: Member, listen: Optional[Callab
     return problems
 
 
-def _end_record(tail: bytes) -> int:
-    """Where in the file's last bytes the one end record stands."""
+def end_record(tail: bytes) -> int:
+    """Where in the file's last bytes the one end record stands. Raises ZipRefused."""
     at = len(tail) - END.size
     if not tail.startswith(END_MAGIC, max(at, 0)) or tail[-2:] != b"\0\0":
         at = tail.rfind(END_MAGIC)

@@ -46,6 +46,8 @@ def together_again(anatomy: Anatomy) -> bytes:
     for digest, content in contents.items():
         starts[digest] = len(pool)
         pool += b"".join(content.source.pieces())
+    if anatomy.whole:
+        return pool
     out = io.BytesIO()
     coded = skeleton.encode(anatomy.skeleton(starts))
     skeleton.rebuild(skeleton.decode(coded), lambda start, length: [pool[start : start + length]], out)
@@ -62,10 +64,9 @@ def test_every_level_and_memory_of_zlib_is_found(tmp_path: Path, level: int, mem
     assert together_again(anatomy) == path.read_bytes()
 
 
-def test_a_usual_wheel_has_its_derived_fields_cut_out_and_every_member_raw(tmp_path: Path) -> None:
+def test_a_usual_wheel_has_every_member_raw(tmp_path: Path) -> None:
     path = make_wheel(tmp_path, "demo", "1.0", files={"demo/__init__.py": TEXT, "demo/empty.py": b""})
     anatomy = taken_apart(path)
-    assert anatomy.derived
     assert {part.method for part in anatomy.parts} == {MEMORY_8 + 6}
     assert together_again(anatomy) == path.read_bytes()
 
@@ -126,11 +127,23 @@ def test_a_stream_that_nothing_makes_again_is_carried_as_it_is(tmp_path: Path) -
     assert usual.method == MEMORY_8 + 6
 
 
-def test_what_makes_no_sense_is_one_member_so_that_no_reader_holds_it_whole(tmp_path: Path) -> None:
-    path = write_zip_with_overlap(tmp_path / NAME, text_member(deflated(TEXT)))
+WHOLE = {
+    "data descriptors",
+    "a wrong checksum",
+    "bytes before the archive",
+    "another order in the directory",
+    "members that overlap",
+    "no ZIP at all",
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL)
+def test_what_no_skeleton_can_tell_is_carried_whole(tmp_path: Path, kind: str) -> None:
+    path = UNUSUAL[kind](tmp_path / NAME)
     anatomy = taken_apart(path)
-    assert anatomy.literals == (b"", b"")
-    assert anatomy.parts[0].content.size == path.stat().st_size
+    assert anatomy.whole is (kind in WHOLE)
+    if kind in WHOLE:
+        assert [(part.content.size, part.content.path) for part in anatomy.parts] == [(path.stat().st_size, NAME)]
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:40] + b"\x00" + data[41:], lambda data: data + b"x"])

@@ -314,7 +314,6 @@ WRONG: dict[str, tuple[Change, str]] = {
     "runtime in a folder": (sets("control.2.path", "wheelhouse_runtime/b/a.py"), "control[2].path: "),
     "runtime that is no Python": (sets("control.2.path", "wheelhouse_runtime/a.so"), "control[2].path: "),
     "mode": (sets("transport.mode", "zip"), "transport.mode: "),
-    "dense mode of plain entries": (sets("transport.mode", "dense"), "has no place in the payload"),
     "zstd": (sets("transport.zstd", None), "transport.zstd: "),
     "no frames": (sets("transport.frames", []), "transport.frames: "),
     "frame lost": (drops("transport.frames.0"), "transport.frames: 'README.txt' is missing"),
@@ -351,7 +350,8 @@ DENSE_WRONG: dict[str, tuple[Change, str]] = {
     "pool with a gap": (sets("transport.frames.1.entries.3.0", "pool/0002"), "'pool/0002' has no place"),
     "pool with three digits": (sets("transport.frames.1.entries.3.0", "pool/001"), "'pool/001' has no place"),
     "pool with five digits": (sets("transport.frames.1.entries.3.0", "pool/00001"), "'pool/00001' has no place"),
-    "wheel in mode dense": (sets("transport.frames.1.entries.0.0", f"wheels/{DEMO}"), f"'wheels/{DEMO}' has no place"),
+    "wheel of another size": (sets("transport.frames.1.entries.0.0", f"wheels/{DEMO}"), f"the size of 'wheels/{DEMO}' is"),
+    "wheel and skeleton": (sets("transport.frames.1.entries.2.0", f"wheels/{DEMO}"), f"'skeletons/{DEMO}' has no place"),
     "skeleton missing": (drops("transport.frames.1.entries.0"), f"'skeletons/{DEMO}' is missing"),
     "plain mode of dense entries": (sets("transport.mode", "plain"), "has no place"),
 }

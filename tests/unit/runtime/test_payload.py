@@ -193,7 +193,7 @@ def test_an_entry_of_another_size_is_refused(pool: PoolSpool, contents: bytes) -
 
 
 def test_an_entry_that_was_not_added_is_missing_and_never_read_as_nothing(pool: PoolSpool) -> None:
-    spanning = Skeleton(derived=False, members=(Member(3, 3, STORED), Member(8, 1, STORED)), literals=(b"", b"", b""))
+    spanning = Skeleton((Member(3, 3, STORED), Member(8, 1, STORED)), ())
     assert pool.missing(spanning) == {"pool/0001"}
     assert pool.size_of({"pool/0001", "pool/0002"}) == 8
     with pytest.raises(BundleRefused, match="pool/0001"):
@@ -208,4 +208,4 @@ def test_bytes_after_the_pool_are_refused(pool: PoolSpool, start: int, length: i
 
 def test_bytes_of_an_empty_pool_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleRefused, match="after the end of the pool"):
-        PoolSpool([], str(tmp_path / "pool")).missing(Skeleton(derived=False, members=(Member(0, 1, STORED),), literals=(b"", b"")))
+        PoolSpool([], str(tmp_path / "pool")).missing(Skeleton((Member(0, 1, STORED),), ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -93,10 +94,9 @@ def test_an_archive_that_nobody_writes_has_the_same_members(anatomy: Anatomy) ->
         assert {each.name: b"".join(archive.contents(each)) for each in archive.members} == {n: theirs.read(n) for n in theirs.namelist()}
 
 
-@pytest.mark.parametrize("length", [1, records.LIMIT + 1])
-def test_one_that_is_too_large_or_has_no_names_is_refused(anatomy: Anatomy, length: int) -> None:
+def test_one_that_is_too_large_is_refused(anatomy: Anatomy) -> None:
     skeleton, _ = pooled(anatomy)
-    members = (*skeleton.members[:-1], Member(0, length, STORED + WITHOUT_DIGESTS))
-    wrong = skeleton._replace(members=members) if length > 1 else Skeleton(False, members[-1:], (b"", b""))
-    with pytest.raises(BundleRefused, match="RECORD"):
-        decode(encode(wrong))
+    for length in (records.LIMIT, records.LIMIT + 1):
+        members = (*skeleton.members[:-1], Member(0, length, STORED + WITHOUT_DIGESTS))
+        with contextlib.nullcontext() if length == records.LIMIT else pytest.raises(BundleRefused, match="RECORD"):
+            decode(encode(skeleton._replace(members=members)))

@@ -19,14 +19,15 @@ import pytest
 from tests.support.bundles import OURS, write_trust
 from tests.support.contents import held, make_lock
 from tests.support.pip import bundled_pip
-from tests.support.wheels import make_wheel, wheel_members, write_zip
+from tests.support.wheels import make_wheel, wheel_members
 from tests.support.zips import ZipMember, deflated
 from tests.support.zips import write_zip as write_odd_zip
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.pack import Contents, pack
 from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.headers import Header
 from wheelhouse_builder.runtime.rewrite import rewrite
-from wheelhouse_builder.runtime.skeleton import STORED, VERBATIM, Member, Skeleton
+from wheelhouse_builder.runtime.skeleton import VERBATIM, Member, Skeleton
 
 UNDER_ZLIB_NG = """
 import runpy, sys
@@ -133,25 +134,27 @@ def told(skeleton: Skeleton, pool: bytes, out: Path) -> None:
         rewrite(skeleton, lambda start, length: [pool[start : start + length]], file)
 
 
-def directory_of(path: Path) -> bytes:
-    data = path.read_bytes()
-    return data[data.index(b"PK\x01\x02") :]
+DEFLATED = deflated(b"right")
+HEADER = Header(0, 20, 0, 8, 0x21 << 16, 0, 0o644 << 16, zlib.crc32(b"right"), 5, b"a")
+
+
+def test_what_is_verbatim_is_inflated(tmp_path: Path) -> None:
+    told(Skeleton((Member(0, len(DEFLATED), VERBATIM),), (HEADER,)), DEFLATED, tmp_path / "out")
+    assert contents_of(tmp_path / "out") == [("a", b"right", 0o644 << 16)]
 
 
 @pytest.mark.parametrize(
-    ("member", "pool", "why"),
+    ("changes", "pool", "why"),
     [
-        (Member(0, 5, STORED), b"other", "CRC-32"),
-        (Member(0, 5, VERBATIM), b"other", "CRC-32"),
+        ({}, deflated(b"wrong"), "CRC-32"),
+        ({"compression": 0}, b"wrong", "CRC-32"),
+        ({}, DEFLATED[:-1], "cut off"),
+        ({}, b"\xff" * 9, "invalid"),
+        ({"compression": 93}, DEFLATED, "neither"),
+        ({"flags": 1}, DEFLATED, "neither"),
+        ({"flags": 0x0800, "name": b"\xff"}, DEFLATED, "UTF-8"),
     ],
 )
-def test_other_content_is_refused(tmp_path: Path, member: Member, pool: bytes, why: str) -> None:
-    wheel = write_zip(tmp_path / "a.zip", {"a": b"right"}, compression=zipfile.ZIP_STORED)
+def test_what_cannot_be_told_anew_is_refused(tmp_path: Path, changes: dict[str, Any], pool: bytes, why: str) -> None:
     with pytest.raises(BundleRefused, match=why):
-        told(Skeleton(derived=False, members=(member,), literals=(b"", directory_of(wheel))), pool, tmp_path / "out")
-
-
-@pytest.mark.parametrize("directory", [b"", b"PK\5\6" + bytes(18)])
-def test_a_directory_that_does_not_name_the_members_is_refused(tmp_path: Path, directory: bytes) -> None:
-    with pytest.raises(BundleRefused, match="central directory"):
-        told(Skeleton(derived=False, members=(Member(0, 1, STORED),), literals=(b"", directory)), b"x", tmp_path / "out")
+        told(Skeleton((Member(0, len(pool), VERBATIM),), (HEADER._replace(**changes),)), pool, tmp_path / "out")

@@ -57,7 +57,7 @@ def test_what_is_dropped_is_not_there_and_makes_room(tmp_path: Path, monkeypatch
 
 def test_what_a_skeleton_touches(tmp_path: Path) -> None:
     def touched(*members: tuple[int, int]) -> set[str]:
-        return held(tmp_path).touched(Skeleton(True, tuple(Member(start, length, STORED) for start, length in members), ()))
+        return held(tmp_path).touched(Skeleton(tuple(Member(start, length, STORED) for start, length in members), ()))
 
     assert touched((0, 4), (2, 1)) == {"pool/0000"}
     assert touched((3, 2)) == {"pool/0000", "pool/0002"}

@@ -13,6 +13,7 @@ from tests.support.frames import compiled_module
 from wheelhouse_builder.pack.x86 import filtered
 from wheelhouse_builder.runtime import x86
 from wheelhouse_builder.runtime.errors import BundleRefused
+from wheelhouse_builder.runtime.headers import Header
 from wheelhouse_builder.runtime.skeleton import FILTERED, MEMORY_8, STORED, VERBATIM, Member, Skeleton, content, decode, deflate, encode
 
 Restore = Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -65,4 +66,4 @@ def test_a_member_that_stands_filtered_is_restored_before_it_is_deflated() -> No
 
 def test_nothing_that_is_carried_verbatim_stands_filtered() -> None:
     with pytest.raises(BundleRefused, match="method"):
-        decode(encode(Skeleton(derived=False, members=(Member(0, 1, FILTERED + VERBATIM),), literals=(b"", b""))))
+        decode(encode(Skeleton((Member(0, 1, FILTERED + VERBATIM),), (Header(0, 0, 0, 0, 0, 0, 0, 0, 0, b""),))))
