@@ -31,6 +31,7 @@ DEFAULT_BACKEND = ("setuptools>=40.8.0",)
 SUFFIXES = (".tar.gz", ".zip")
 COMPILED = (".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".go", ".pyx", ".rs")
 """Files of source trees that a compiler reads."""
+CPLUSPLUS = (".cc", ".cpp", ".cxx")
 UNREADABLE = (
     OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
 )  # fmt: skip
@@ -68,6 +69,8 @@ class SdistFacts:
     """When its newest member was changed: seconds since 1970, UTC."""
     compiles: bool
     """Whether it holds what a compiler reads."""
+    cplusplus: bool = False
+    """Whether it holds what one for C++ reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +89,9 @@ def read_sdist(path: Path, filename: str, metadata: str = "") -> SdistFacts:
         archive = _Archive(path, filename)
         promise = promise_of(metadata) if metadata else _promise(archive)
         requires = _backend(archive).requires
-        return SdistFacts(promise=promise, build_requires=requires, epoch=archive.epoch, compiles=archive.compiles)
+        return SdistFacts(
+            promise=promise, build_requires=requires, epoch=archive.epoch, compiles=archive.compiles, cplusplus=archive.cplusplus
+        )
 
 
 def own_metadata(path: Path, filename: str) -> str:
@@ -138,12 +143,13 @@ class _Archive:
 
     def __init__(self, path: Path, filename: str) -> None:
         self._files: dict[str, bytes] = {}
-        self.compiles = False
+        self.compiles = self.cplusplus = False
         moments = [_EARLIEST]
         for name, moment, read in _zip_members(path) if filename.endswith(".zip") else _tar_members(path):
             inner = PurePosixPath(name).parts[1:]
             moments.append(moment)
             self.compiles = self.compiles or name.endswith(COMPILED)
+            self.cplusplus = self.cplusplus or name.endswith(CPLUSPLUS)
             if len(inner) == 1 or (len(inner) in (2, 3) and inner[-2].endswith(".egg-info")):
                 self._files["/".join(inner)] = read() if inner[-1] in ("PKG-INFO", "pyproject.toml", "requires.txt") else b""
         self.epoch = int(max(moments))

@@ -246,7 +246,7 @@ class _Shop:
                 raise BuildFailed("no recipe builds this release", hint="write one, or mend its `versions`")
             if build_question(recipe, sdist.sha256, facts, target).digest != sdist.build_inputs:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
-            ready = self._ready(recipe, sdist, target)
+            ready = self._ready(recipe, sdist, target, cplusplus=facts.cplusplus)
             wanted = () if ready.packages else recipe.libraries
             libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in wanted)
         except EnvironmentFailure:
@@ -265,10 +265,10 @@ class _Shop:
             libraries=libraries,
         )
 
-    def _ready(self, recipe: Recipe, sdist: LockedSdist, target: Target) -> Ready:
+    def _ready(self, recipe: Recipe, sdist: LockedSdist, target: Target, *, cplusplus: bool) -> Ready:
         """The toolchain. Raises BuildFailed, EnvironmentFailure."""
         try:
-            return self.toolchains.ready(recipe, target)
+            return self.toolchains.ready(recipe, target, cplusplus=cplusplus)
         except BuildFailed as failure:
             if recipe.pure or self.cookbook.find(sdist.project, sdist.version):
                 raise

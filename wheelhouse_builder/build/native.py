@@ -21,7 +21,7 @@ class Native:
     runner: Runner
     pythons: Pythons
 
-    def ready(self, recipe: Recipe, target: Target) -> Ready | Unready:
+    def ready(self, recipe: Recipe, target: Target, *, cplusplus: bool = False) -> Ready | Unready:  # noqa: ARG002 # gcc's has it
         """See :class:`~wheelhouse_builder.build.toolchain.Toolchain`."""
         python = self.pythons.any() if recipe.pure else self.pythons.like(target)
         if python is None:

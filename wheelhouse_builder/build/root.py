@@ -58,7 +58,7 @@ class InRoot:
     cache: Path
     """What is unpacked of images is kept below it."""
 
-    def ready(self, recipe: Recipe, target: Target) -> Ready | Unready:
+    def ready(self, recipe: Recipe, target: Target, *, cplusplus: bool = False) -> Ready | Unready:  # noqa: ARG002 # gcc's has it
         """See :class:`~wheelhouse_builder.build.toolchain.Toolchain`."""
         floor = _GLIBC.fullmatch(target.platforms[0])
         if floor is None:

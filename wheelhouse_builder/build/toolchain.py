@@ -59,6 +59,6 @@ class Unready:
 class Toolchain(Protocol):
     """One way to compile."""
 
-    def ready(self, recipe: Recipe, target: Target) -> Ready | Unready:
-        """What building for ``target`` takes."""
+    def ready(self, recipe: Recipe, target: Target, *, cplusplus: bool = False) -> Ready | Unready:
+        """What building for ``target`` takes, with a library for C++ at hand if that is wanted."""
         ...

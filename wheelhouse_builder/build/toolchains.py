@@ -37,13 +37,13 @@ class Toolchains:
         }
         self._mutex = Mutex()
 
-    def ready(self, recipe: Recipe, target: Target) -> Ready:
+    def ready(self, recipe: Recipe, target: Target, *, cplusplus: bool = False) -> Ready:
         """The toolchain that builds for ``target``. Raises BuildFailed, EnvironmentFailure."""
         unready: list[Unready] = []
         with self._mutex:
             self._sandbox.require()
             for name in [recipe.toolchain] if recipe.toolchain else candidates(recipe, target, rooted=bool(self._roots)):
-                match self._known[name].ready(recipe, target):
+                match self._known[name].ready(recipe, target, cplusplus=cplusplus):
                     case Ready() as ready:
                         return ready
                     case Unready() as why:

@@ -11,7 +11,9 @@ import json
 import pprint
 import re
 import shlex
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -30,6 +32,12 @@ from wheelhouse_builder.recipe import ZIG, Recipe
 OLDEST_GLIBC = (2, 17)
 SETTINGS = "_sysconfigdata_of_the_target"
 CACHE = "zig-cache"
+C, CPLUSPLUS = "c", "c++"
+PROGRAMS = {
+    C: ("main.c", "int main(void) { return 0; }\n"),
+    CPLUSPLUS: ("main.cpp", "#include <string>\nint main(int count, char **words) { return std::string(words[0]).size() == count; }\n"),
+}
+"""What makes zig compile the libraries of a language: file and content."""
 
 _PLATFORM = re.compile(r"(many|musl)linux_(\d+)_(\d+)_(\w+)")
 _MACHINES = {
@@ -63,13 +71,13 @@ print(json.dumps([settings, open(sysconfig.get_config_h_filename()).read()]))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Zig:
-    """zig, which keeps what it compiles of each C library below ``cache``."""
+    """zig. What it compiled of each target's libraries is kept below ``cache``; builds get copies, so that none changes another's."""
 
     runner: Runner
     pythons: Pythons
     cache: Path
 
-    def ready(self, recipe: Recipe, target: Target) -> Ready | Unready:  # noqa: ARG002
+    def ready(self, recipe: Recipe, target: Target, *, cplusplus: bool = False) -> Ready | Unready:  # noqa: ARG002
         """See :class:`~wheelhouse_builder.build.toolchain.Toolchain`."""
         triple = triple_of(target.platforms[0])
         if triple is None:
@@ -83,7 +91,7 @@ class Zig:
                 problem=f"no {target.interpreter} of ABI {target.abi} is on this host to build with",
                 hint="install that Python, on PATH or under pyenv",
             )
-        warm = self._warm(zig, triple)
+        warm = self._warm(zig, triple, CPLUSPLUS if cplusplus else C)
         if isinstance(warm, Unready):
             return warm
         settings, header = self._settings_of(python)
@@ -101,22 +109,37 @@ class Zig:
             system_libraries=False,
         )
 
-    def _warm(self, zig: Path, triple: str) -> Path | Unready:
-        """Where zig keeps the target's C library; it compiles that once, in up to minutes, at the first call."""
-        folder = self.cache / ZIG / version("ziglang") / triple
-        done = folder / "warm"
-        if done.exists():
+    def _warm(self, zig: Path, triple: str, language: str) -> Path | Unready:
+        """Where zig keeps the target's libraries; it compiles them once, at the first call: C's in seconds of CPU, C++'s in a minute."""
+        folder = self.cache / ZIG / version("ziglang") / f"{triple}-{language}"
+        if folder.is_dir():
             return folder
-        places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(folder.absolute()))
-        flags = ("-target", triple, "-g0", "-fno-sanitize=undefined", "-o", "made", "main.c")
-        with TemporaryDirectory(prefix="wheelhouse-zig-") as scratch:
-            Path(scratch, "main.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
-            for kind in (("-shared", "-fPIC"), ()):  # libraries, and the programs that configure scripts make
-                ended = self.runner.run([str(zig), "cc", *kind, *flags], env=places, cwd=Path(scratch))
-                if ended.returncode != 0:
-                    return Unready(problem=f"zig cannot compile for {triple}: {ended.stderr.strip().rpartition(chr(10))[2]}")
-        done.touch()
+        before = self._warm(zig, triple, C) if language == CPLUSPLUS else None
+        if isinstance(before, Unready):
+            return before
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="warming-", dir=folder.parent) as scratch:
+            draft = Path(scratch, CACHE)
+            shutil.copytree(before, draft) if before else draft.mkdir()
+            if problem := self._compile_libraries(zig, triple, language, draft):
+                return Unready(problem=f"zig cannot compile for {triple}: {problem}")
+            with suppress(OSError):  # another run may have been faster
+                draft.rename(folder)
         return folder
+
+    def _compile_libraries(self, zig: Path, triple: str, language: str, cache: Path) -> str:
+        """Have them compiled into ``cache``; what zig says last where it fails."""
+        places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(cache.absolute()))
+        name, content = PROGRAMS[language]
+        mode = "cc" if language == C else "c++"
+        with TemporaryDirectory(prefix="wheelhouse-zig-") as scratch:
+            Path(scratch, name).write_text(content, encoding="utf-8")
+            for kind in (("-shared", "-fPIC"), ()):  # libraries, and the programs that configure scripts make
+                command = [str(zig), mode, *kind, "-target", triple, "-g0", "-O2", "-fno-sanitize=undefined", "-o", "made", name]
+                ended = self.runner.run(command, env=places, cwd=Path(scratch))
+                if ended.returncode != 0:
+                    return ended.stderr.strip().rpartition("\n")[2]
+        return ""
 
     def _settings_of(self, python: Interpreter) -> tuple[Mapping[str, str | int], str]:
         """What an interpreter says of how it was built, and its pyconfig.h."""

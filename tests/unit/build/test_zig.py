@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sources import make_c_sdist, write_recipe
+from tests.support.sources import BACKEND, make_c_sdist, write_recipe
 from tests.unit.build.conftest import Yard
+from wheelhouse_builder.adapters.process import Processes
+from wheelhouse_builder.build.pythons import Pythons
+from wheelhouse_builder.build.toolchain import Ready, Unready
 from wheelhouse_builder.build.toolchains import candidates
-from wheelhouse_builder.build.zig import compilers, header_of, settings_of_target, triple_of
+from wheelhouse_builder.build.zig import CACHE, Zig, compilers, header_of, settings_of_target, triple_of
+from wheelhouse_builder.errors import NoWheelError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import read_recipe
 from wheelhouse_builder.repair.contents import Contents
@@ -80,6 +84,63 @@ def test_it_is_chosen_where_this_host_is_too_new_or_of_another_kind(tmp_path: Pa
     assert list(candidates(needy, Target.parse(old))) == ["native"]
     assert list(candidates(needy, Target.parse(other))) == ["zig"]
     assert list(candidates(plain, Target.parse(musl))) == ["zig"]
+
+
+FAKE = """#!/bin/sh
+echo "$@" >>"$(dirname "$0")/calls"
+[ ! -e "$(dirname "$0")/broken" ] || { echo error: no space >&2; exit 1; }
+echo "$1" >>"$ZIG_GLOBAL_CACHE_DIR/$1"
+"""
+
+
+@pytest.fixture
+def zig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that leaves a line in its cache for each call, and one beside itself."""
+    program = tmp_path / "bin/zig"
+    program.parent.mkdir()
+    program.write_text(FAKE)
+    program.chmod(0o755)
+    monkeypatch.setattr("wheelhouse_builder.build.zig._program", lambda: program)
+    monkeypatch.setattr("wheelhouse_builder.build.zig.version", lambda _: "0.1")
+    return program
+
+
+def test_a_target_s_libraries_are_compiled_once_for_each_language(zig: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(write_recipe(tmp_path, "demo"))
+    target = Target.parse(f"{PYTHON}-manylinux_2_17_{os.uname().machine}")
+    toolchain = Zig(runner=Processes(), pythons=Pythons(Processes()), cache=tmp_path / "cache")
+
+    def ready(*, cplusplus: bool) -> tuple[list[str], int]:
+        """What is in the cache that a build gets a copy of, and how often zig has been called."""
+        answer = toolchain.ready(recipe, target, cplusplus=cplusplus)
+        assert isinstance(answer, Ready), answer
+        return sorted(path.name for path in answer.folders[CACHE].iterdir()), len((zig.parent / "calls").read_text().splitlines())
+
+    assert [ready(cplusplus=wanted) for wanted in (False, False)] == [(["cc"], 2), (["cc"], 2)]
+    assert [ready(cplusplus=wanted) for wanted in (True, True, False)] == [(["c++", "cc"], 4), (["c++", "cc"], 4), (["cc"], 4)]
+
+
+def test_libraries_that_cannot_be_compiled_leave_nothing(zig: Path, tmp_path: Path) -> None:
+    (zig.parent / "broken").touch()
+    target = Target.parse(f"{PYTHON}-manylinux_2_17_{os.uname().machine}")
+    toolchain = Zig(runner=Processes(), pythons=Pythons(Processes()), cache=tmp_path / "cache")
+    answer = toolchain.ready(read_recipe(write_recipe(tmp_path, "demo")), target, cplusplus=True)
+    assert isinstance(answer, Unready)
+    assert answer.problem.endswith(": error: no space")
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_what_a_build_does_to_its_compiler_s_cache_no_other_build_sees(yard: Yard) -> None:
+    each = "import os, pathlib\nfor path in pathlib.Path(os.environ['ZIG_GLOBAL_CACHE_DIR']).rglob('*'):\n"
+    spoil = each + "    path.is_file() and path.write_bytes(b'x')\n"
+    make_c_sdist(yard.sdists, "bad", files={"c_backend.py": spoil + BACKEND.read_text()})
+    make_c_sdist(yard.sdists, "good")
+    for project in ("bad", "good"):
+        write_recipe(yard.recipes, project, "has-extension: true", "toolchain: zig")
+    with pytest.raises(NoWheelError):
+        yard.build("bad", targets=[f"{PYTHON}-manylinux_2_17_x86_64"])
+    assert yard.build("good", targets=[f"{PYTHON}-manylinux_2_17_x86_64"]).made
 
 
 @pytest.mark.slow
