@@ -25,7 +25,10 @@ def rewrite(skeleton: Skeleton, read: Read, out: BinaryIO) -> None:
     digests = Digests(any(member.method & WITHOUT_DIGESTS for member in skeleton.members))
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for index, (header, member) in enumerate(zip(skeleton.headers, skeleton.members)):
-            with archive.open(_info(header, member), "w") as file:
+            info = _info(header, member)
+            if info.filename in archive.NameToInfo:
+                raise _refused(header, "another one has its name")
+            with archive.open(info, "w") as file:
                 crc = 0
                 for piece in digests.heard(skeleton, index, _content(header, member, read, digests)):
                     crc = zlib.crc32(piece, crc)

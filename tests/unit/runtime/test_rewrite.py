@@ -134,6 +134,12 @@ def told(skeleton: Skeleton, pool: bytes, out: Path) -> None:
         rewrite(skeleton, lambda start, length: [pool[start : start + length]], file)
 
 
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    member = Member(0, len(DEFLATED), VERBATIM)
+    with pytest.raises(BundleRefused, match="'a' cannot be written: another"):
+        told(Skeleton((member, member), (HEADER, HEADER)), DEFLATED, tmp_path / "out")
+
+
 DEFLATED = deflated(b"right")
 HEADER = Header(0, 20, 0, 8, 0x21 << 16, 0, 0o644 << 16, zlib.crc32(b"right"), 5, b"a")
 
