@@ -1,7 +1,7 @@
 """``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
 ``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets,
-``pack-science``, and the catalogues, only then.
+``pack-science``, the catalogues, and what killed installers leave (``killed``), only then.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import build, catalogue, fetch, install, pack, unpack, verify
+from tests.bench import build, catalogue, fetch, install, killed, pack, unpack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "build": build.bench,
     "fetch": fetch.bench,
     "install": install.bench,
+    "killed": killed.bench,
     "pack": pack.one_target,
     "pack-4": pack.four_targets,
     "pack-7": pack.seven_targets,

@@ -6,10 +6,7 @@ any of them. FOLDER is made by :func:`lay_out`. A scenario begins with something
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import errno
-import io
 import json
 import os
 import random
@@ -27,6 +24,7 @@ from typing import Any
 
 from tests.support.bundles import OURS, write_trust
 from tests.support.handmade import bundle_for
+from tests.support.struck import KILLED, Fault
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime import switch
 from wheelhouse_builder.runtime.audit import damage
@@ -36,9 +34,8 @@ from wheelhouse_builder.runtime.receipt import read_receipt
 from wheelhouse_builder.runtime.releasing import run_gc, run_rollback
 from wheelhouse_builder.runtime.switch import opened
 
-KILLED = 137
-_CHANGING = ("rename", "replace", "mkdir", "rmdir", "unlink", "remove", "symlink", "link", "fsync", "ftruncate", "write")
-_TAKES_ROOM = frozenset(_CHANGING) - {"rmdir", "unlink", "remove"}
+BY_THEMSELVES = ((switch, "_exchange"), (switch, "_syncfs"))
+"""Functions that ask the system for changes by other ways than those of :mod:`os`."""
 OLD, NEW = "1.0", "2.0"
 
 
@@ -141,40 +138,7 @@ def old_release(folder: Path) -> str:
     raise LookupError
 
 
-# Faults
-
-
-class Fault:
-    """Counts the calls that change the file system, and strikes at one of them: kills the process, or says that the disk is full."""
-
-    def __init__(self, what: str, at: int) -> None:
-        self.what, self.at, self.count = what, at, 0
-
-    def strike(self, takes_room: bool) -> None:
-        self.count += 1
-        if self.count == self.at:
-            if self.what == "kill":
-                os._exit(KILLED)
-            if takes_room:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def arm(self) -> None:
-        """From here on, in this process, which ends soon."""
-        for name in _CHANGING:
-            setattr(os, name, self._struck(getattr(os, name), lambda *_a, **_k: True, name in _TAKES_ROOM))
-        os.open = self._struck(os.open, lambda _path, flags, *_a, **_k: bool(flags & (os.O_WRONLY | os.O_RDWR)), True)
-        opens = self._struck(builtins.open, lambda _file, mode="r", *_a, **_k: bool(set(mode) & set("wxa+")), True)
-        builtins.open = io.open = opens
-        for name in ("_exchange", "_syncfs"):
-            setattr(switch, name, self._struck(getattr(switch, name), lambda *_a, **_k: True, True))
-
-    def _struck(self, function: Callable[..., Any], counts: Callable[..., bool], takes_room: bool) -> Any:
-        def struck(*args: Any, **kwargs: Any) -> Any:
-            if counts(*args, **kwargs):
-                self.strike(takes_room)
-            return function(*args, **kwargs)
-
-        return struck
+# A change in a process of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +254,7 @@ def _count(folder: Path, scenario: Scenario) -> int:
 
     def counted() -> int:
         fault = Fault("none", 0)
-        fault.arm()
+        fault.arm(BY_THEMSELVES)
         scenario.change(folder)
         return fault.count
 
@@ -311,7 +275,7 @@ def at_points(folder: Path, scenario: Scenario, what: str, first: int, step: int
 
             def attack(work: Callable[[], Any], at: int = at) -> Ended:
                 def armed() -> Any:
-                    Fault(what, at).arm()
+                    Fault(what, at).arm(BY_THEMSELVES)
                     return work()
 
                 return forked(armed)
