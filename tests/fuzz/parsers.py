@@ -22,7 +22,8 @@ from wheelhouse_builder.runtime import native, rewrite, sshsig, volumes, zstd_pu
 from wheelhouse_builder.runtime import skeleton as skeletons
 from wheelhouse_builder.runtime.bundle import open_bundle
 from wheelhouse_builder.runtime.control import decode_control, encode_control, inflated, is_deflated
-from wheelhouse_builder.runtime.errors import BundleRefused, WheelhouseError
+from wheelhouse_builder.runtime.errors import BundleRefused, SignatureRefused, WheelhouseError
+from wheelhouse_builder.runtime.layout import NAMESPACE
 from wheelhouse_builder.runtime.layout import tar_header as make_tar_header
 from wheelhouse_builder.runtime.manifest import canonical_json, parse_manifest
 from wheelhouse_builder.runtime.memory import read_memory
@@ -41,6 +42,8 @@ STREAM = zlib.compress(CONTENT, 9)[2:-4]
 RECORD = b"demo/0.py,sha256=" + b"=" * 43 + b",300\ndemo/5.py,,\n"
 """A RECORD without a digest; it stands before STREAM."""
 POOL = b"".join(hashlib.sha512(bytes([number])).digest() + CONTENT for number in range(64)) + RECORD + STREAM
+MESSAGE = b"{}\n"
+"""What is signed in the corpus."""
 LIMIT = 1 << 20
 """Bytes that an input may become."""
 _SCRATCH = tempfile.TemporaryDirectory(prefix="wheelhouse-fuzz-")
@@ -76,10 +79,20 @@ def control(data: bytes) -> None:
 
 
 def manifest(data: bytes) -> None:
-    """The bytes as they are, and, if they are JSON, in the one encoding that gets further."""
+    """The bytes as they are, and, if they are JSON, in the one encoding that gets further; both readers say the same of them."""
     for encoded in [data, *canonical(data)]:
-        with refusals:
-            assert canonical_json(parse_manifest(encoded).document) == encoded
+        accepted = accepts(parse_manifest, encoded)
+        assert accepted == accepts(independent_reader.parse_manifest, encoded)
+        assert not accepted or canonical_json(parse_manifest(encoded).document) == encoded
+
+
+def accepts(check: Callable[..., object], *arguments: object) -> bool:
+    """Whether a reader refuses nothing."""
+    try:
+        check(*arguments)
+    except (WheelhouseError, independent_reader.Refused, *independent_reader.MALFORMED):
+        return False
+    return True
 
 
 def canonical(data: bytes) -> Iterator[bytes]:
@@ -88,13 +101,22 @@ def canonical(data: bytes) -> Iterator[bytes]:
 
 
 def signature(data: bytes) -> None:
-    """The bytes as the armored text, and as what it encodes; whoever accepts it, the independent reader does, too."""
+    """The bytes as the armored text, and as what it encodes; both readers say the same of it, also if they trust the key."""
     for armored in (data, independent_reader.armor(data)):
         with refusals:
             found = sshsig.parse(armored)
             assert sshsig.encode(found.public_key, found.namespace, found.signature) == armored
-            sshsig.verify(found, b"{}\n")
-            independent_reader.signed_by_trusted(sshsig.member_name(found.public_key), armored, b"{}\n", set())
+            signed = (sshsig.member_name(found.public_key), armored, MESSAGE)
+            ours = found.namespace == NAMESPACE
+            assert accepts(independent_reader.signed_by_trusted, *signed, set()) == ours
+            assert accepts(independent_reader.signed_by_trusted, *signed, {found.public_key}) == (ours and is_good(found))
+
+
+def is_good(found: sshsig.Sshsig) -> bool:
+    try:
+        return sshsig.verify(found, MESSAGE)
+    except SignatureRefused:
+        return False
 
 
 def allowed_signers(data: bytes) -> None:

@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.fuzz.parsers import CONTENT, INFO, POOL, RECORD, STREAM
+from tests.fuzz.parsers import CONTENT, INFO, MESSAGE, POOL, RECORD, STREAM
 from tests.support import frames, malformed_wheels
-from tests.support.bundles import FOREIGN, OURS, Draft, draft, standing
+from tests.support.bundles import FOREIGN, OURS, draft, standing
 from tests.support.keys import EcdsaKey, MldsaKey, SecurityKey
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.pack.volumes import split
@@ -51,7 +51,7 @@ def seeds() -> dict[str, list[bytes]]:
         "bundle": [made.signed(OURS) for made in drafts],
         "control": [dense, encode_control({"a": b""}), encode_control({})],
         "manifest": [canonical_json(made.document) for made in drafts],
-        "signature": list(signatures(drafts[0])),
+        "signature": list(signatures()),
         "allowed_signers": list(trust_files()),
         "policy": list(policies()),
         "memory": list(memories()),
@@ -69,10 +69,10 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
-def signatures(made: Draft) -> Iterator[bytes]:
+def signatures() -> Iterator[bytes]:
     """By each type of key: as text, and as what the text encodes."""
     for key in (OURS, EcdsaKey(4), SecurityKey(5), MldsaKey(6)):
-        armored = key.armored(canonical_json(made.document))
+        armored = key.armored(MESSAGE)
         yield armored
         yield base64.b64decode(b"".join(armored.splitlines()[1:-1]))
 

@@ -69,7 +69,7 @@ def test_it_is_locked_built_tested_bundled_told_and_installed_offline(place: Wor
     assert all(each["built_before"] for each in again["built"])
     assert again["bundle"]["digest"] == said["bundle"]["digest"]
     key = base64.b64decode((place.folder / "key.pub").read_text().split()[1])
-    manifest = verify(place.folder / "acme.whb", {key}, tmp_path / "read")
+    manifest, _ = verify(place.folder / "acme.whb", {key})
     assert [each["filename"].partition("-")[0] for each in manifest["built"]] == ["native_thing", "source_thing"]
     assert [each["version"].partition(".")[0] for each in manifest["built"][0]["repair"]["needs"]] == ["GLIBC_2"]
     assert f"needs {manifest['built'][0]['repair']['needs'][0]['symbol']}@GLIBC_2." in place.run("inspect", "acme.whb").stdout

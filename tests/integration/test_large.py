@@ -16,7 +16,7 @@ from tests.support.pip import bundled_pip
 from tests.support.pythons import cpythons
 from tests.support.wheels import make_wheel
 from wheelhouse_builder.runtime.host import Host
-from wheelhouse_builder.runtime.layout import CHUNK_SIZE, tar_entry_size
+from wheelhouse_builder.runtime.layout import CHUNK_SIZE
 
 GAP = 1 << 32
 """Bytes before the frame that a target needs: what 32 bits cannot say."""
@@ -37,14 +37,13 @@ def large_bundle(directory: Path, host: Host) -> Path:
 
 def with_gap(draft: Draft) -> Draft:
     """The same with the gap as its first frame, which the payload lacks yet."""
-    root = "{name}-{version}/".format(**draft.document["bundle"])
     entry = f"wheels/{HUGE}"
 
     def change(document: Document) -> None:
         huge = distribution(HUGE, b"") | {"size": HUGE_SIZE, "targets": [], "bootstrap": True}
         document["distributions"] = sorted([*document["distributions"], huge], key=lambda each: each["filename"])
         chunk = hashlib.sha256(bytes(CHUNK_SIZE)).hexdigest()
-        gap = {"size": GAP, "tar_size": tar_entry_size(root + entry, HUGE_SIZE), "entries": [[entry, HUGE_SIZE]]}
+        gap = {"size": GAP, "entries": [[entry, HUGE_SIZE]]}
         document["transport"]["frames"].insert(0, gap | {"chunks": [chunk] * (GAP // CHUNK_SIZE)})
 
     return draft.changed(change)

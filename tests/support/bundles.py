@@ -210,7 +210,7 @@ def varint(number: int) -> bytes:
 def target(name: str) -> Document:
     """A target of the manifest that pip 26.3 installs."""
     interpreter, platform = name.split("-")
-    markers: Document = dict.fromkeys(MARKERS, "x") | {"platform_release": None}
+    markers: Document = dict.fromkeys(MARKERS, "x") | {"platform_release": None, "python_version": "3.12"}
     pip = "pip-26.3-py3-none-any.whl"
     platforms = [platform, "any"]
     return {
@@ -245,7 +245,7 @@ def distribution(filename: str, data: bytes) -> Document:
 def told_again(targets: Sequence[Document], distributions: Sequence[Document]) -> Members:
     """README.txt and the locks, which say what the manifest says."""
     names = [target["name"] for target in targets]
-    files = {"README.txt": "\n".join([f"{NAME} {VERSION}", "", *names, ""])}
+    files = {"README.txt": "\n".join([f"{NAME} {VERSION}", "", *names, "", ""])}
     for served in targets:
         wheels = sorted((each for each in distributions if served["name"] in each["targets"]), key=lambda each: each["filename"])
         files[f"targets/{served['name']}/pylock.toml"] = pylock(served["markers"]["python_version"], wheels)
@@ -278,15 +278,14 @@ def pack(frames: Sequence[Frame]) -> tuple[list[Document], bytes]:
     for number, entries in enumerate(frames, 1):
         tar = b"".join(tar_entry(path, data) for path, data in entries) + (TAR_END if number == len(frames) else b"")
         parts.append(compress(tar))
-        documents.append(frame(entries, tar, parts[-1]))
+        documents.append(frame(entries, parts[-1]))
     return documents, b"".join(parts)
 
 
-def frame(entries: Frame, tar: bytes, compressed: bytes) -> Document:
+def frame(entries: Frame, compressed: bytes) -> Document:
     chunks = [compressed[start : start + CHUNK_SIZE] for start in range(0, len(compressed), CHUNK_SIZE)]
     return {
         "size": len(compressed),
-        "tar_size": len(tar),
         "entries": [[path, len(data)] for path, data in entries],
         "chunks": [hashlib.sha256(chunk).hexdigest() for chunk in chunks],
     }

@@ -18,7 +18,7 @@ from pathlib import Path
 from wheelhouse_builder.adapters.keys import Signer
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.pack.attestations import attestations_files
-from wheelhouse_builder.pack.container import control_members, prove, publish, seal, signatures, standing
+from wheelhouse_builder.pack.container import prove, publish, reader_members, seal, signatures, standing
 from wheelhouse_builder.pack.contents import Contents, placed_files
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.delta import Base, read_base
@@ -89,13 +89,13 @@ def pack(
 def _write(contents: Contents, draft: Path, signers: Sequence[Signer], shop: Workshop, *, plain: bool, base: Base | None) -> None:
     """Write the whole file to the new file ``draft``, and to the disk."""
     files = {README: readme_text(contents).encode(), **lock_files(contents), **attestations_files(contents), **placed_files(contents)}
-    control = control_members(contents)
+    reader = reader_members()
+    members = standing(reader, contents)
     payload = (plain_payload if plain else dense_payload)(contents, files, shop, base)
     with draft.open("xb") as out:
         written = write_frames(out, payload.frames, shop)
-        members = standing(control)
         listed = {**files, **contents.bytecode}
-        document = manifest(contents, files=listed, control=control, members=members, frames=written, plain=plain, base=payload.base)
+        document = manifest(contents, files=listed, control=reader, members=members, frames=written, plain=plain, base=payload.base)
         encoded = canonical_json(document)
         seal(out, members | {MANIFEST: encoded} | signatures(encoded, signers))
         out.flush()

@@ -18,7 +18,7 @@ from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.frames import Frame
 from wheelhouse_builder.runtime import bundle, sshsig
 from wheelhouse_builder.runtime.control import deflated, encode_control, is_deflated
-from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, DECODERS_MEMBER, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
+from wheelhouse_builder.runtime.layout import CHUNK_SIZE, DECODERS, MAIN, NAMESPACE, RUNTIME, SKIPPABLE_MAGIC
 from wheelhouse_builder.runtime.policy import Policy, Trust
 from wheelhouse_builder.runtime.trust import AllowedSigner, AllowedSigners
 
@@ -27,19 +27,18 @@ _MAIN_SOURCE = "bundle_main.py"
 """The runtime's module that becomes the bundle's ``__main__.py``."""
 
 
-def control_members(contents: Contents) -> dict[str, bytes]:
-    """What the manifest names of the control part: the reader, and the decoders that the targets need, not yet compressed."""
+def reader_members() -> dict[str, bytes]:
+    """The reader, which the manifest names file by file."""
     sources = {source.name: source.read_bytes() for source in files(_RUNTIME_PACKAGE).iterdir() if source.name.endswith(".py")}
     members = {MAIN: sources.pop(_MAIN_SOURCE)}
-    members |= {RUNTIME + name: text for name, text in sources.items()}
+    return members | {RUNTIME + name: text for name, text in sources.items()}
+
+
+def standing(reader: Mapping[str, bytes], contents: Contents) -> dict[str, bytes]:
+    """The members as they stand in the control part: the modules of the ``reader`` deflated, and the decoders that the targets need."""
     decoders = contents.decoders()
-    return members | ({DECODERS: decoders_tar(decoders)} if decoders else {})
-
-
-def standing(control: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The ``control`` members as they stand in the file: the reader's modules deflated, the decoders as an xz file."""
-    decoders = {DECODERS_MEMBER: packed(control[DECODERS])} if DECODERS in control else {}
-    return decoders | {name: deflated(data) if is_deflated(name) else data for name, data in control.items() if name != DECODERS}
+    carried = {DECODERS: packed(decoders_tar(decoders))} if decoders else {}
+    return carried | {name: deflated(data) if is_deflated(name) else data for name, data in reader.items()}
 
 
 def append(out: BinaryIO, compressed: Path, frame: Frame) -> Written:

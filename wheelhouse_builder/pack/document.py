@@ -179,7 +179,6 @@ def _measured(data: bytes) -> Json:
 def _frame(written: Written) -> Json:
     return {
         "size": written.size,
-        "tar_size": written.frame.tar_size,
         "entries": [[entry.path, entry.size] for entry in written.frame.entries],
         "chunks": list(written.chunks),
     }

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from wheelhouse_builder.pack.contents import Contents
+from wheelhouse_builder.runtime.agreement import readme_head
 from wheelhouse_builder.runtime.layout import NAMESPACE
 from wheelhouse_builder.runtime.manifest import CATALOGUE
 
 _TEXT = """\
-{title}
-{underline}
-
-This is a wheelhouse bundle: Python distributions, chosen and locked for
-
-{targets}
-
-and signed as one file. Nothing below needs a network, and the file itself
-needs nothing but Python 3.6 or newer. FILE is the bundle; TRUST is an
-OpenSSH allowed_signers file that reached this host by another path.
+This is a wheelhouse bundle: Python distributions, chosen and locked for what
+is named above, and signed as one file. Nothing below needs a network, and the
+file itself needs nothing but Python 3.6 or newer. FILE is the bundle; TRUST is
+an OpenSSH allowed_signers file that reached this host by another path.
 
 {commands}
 
@@ -66,7 +61,6 @@ pip installs from there as it is, in the unpacked directory:
 
 def readme_text(contents: Contents) -> str:
     """The text for this bundle."""
-    title = f"{contents.name} {contents.version}"
-    targets = "\n".join(f"  {lock.target.name}" for lock in contents.locks)
+    head = readme_head(contents.name, contents.version, [lock.target.name for lock in contents.locks])
     commands, usage = _CATALOGUE if contents.kind == CATALOGUE else _APPLICATION
-    return _TEXT.format(commands=commands, usage=usage, title=title, underline="=" * len(title), targets=targets, namespace=NAMESPACE)
+    return head + _TEXT.format(commands=commands, usage=usage, namespace=NAMESPACE)

@@ -5,14 +5,13 @@ one, and machines the other.
 """
 
 import re
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from .attested import Attested, read_attestations
 from .layout import PLACED, README, attestations_entry, lock_entry
 from .locks import LockedFile, lock_text
 from .manifest import Manifest, ManifestTarget
 
-_TARGET_LINE = re.compile(r"^ *([A-Za-z0-9_]+-[A-Za-z0-9_]+) *$", re.MULTILINE)
 _PLAIN = re.compile(r"[\x20-\x7e\n]*")
 
 
@@ -47,17 +46,18 @@ def _files(manifest: Manifest, target: ManifestTarget) -> List[LockedFile]:
 
 
 def _readme_problems(manifest: Manifest, data: bytes) -> List[str]:
-    """Its first line and its list of targets; and it is text that a terminal takes for nothing else."""
+    """How it begins; and it is text that a terminal takes for nothing else."""
     text = data.decode("latin-1")
     if not _PLAIN.fullmatch(text):
         return ["it holds characters that are no plain text"]
-    problems = []
-    title = "{} {}".format(manifest.name, manifest.version)
-    if text.split("\n")[0] != title:
-        problems.append("its first line is not {!r}".format(title))
-    if sorted(_TARGET_LINE.findall(text)) != [target.name for target in manifest.targets]:
-        problems.append("it does not list the targets that the manifest has")
-    return problems
+    if not text.startswith(readme_head(manifest.name, manifest.version, [target.name for target in manifest.targets])):
+        return ["it does not begin with the name, version and targets that the manifest has"]
+    return []
+
+
+def readme_head(name: str, version: str, targets: Sequence[str]) -> str:
+    """The lines with which README.txt begins."""
+    return "\n".join(["{} {}".format(name, version), "", *targets, "", ""])
 
 
 def _attestation_problems(data: bytes, sha256: str, attested: Optional[Attested]) -> List[str]:

@@ -7,6 +7,7 @@ are left as text.
 
 import base64
 import json
+import re
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 PUBLISH, SLSA = PREDICATES = ("https://docs.pypi.org/attestations/publish/v1", "https://slsa.dev/provenance/v1")
@@ -18,6 +19,7 @@ PUBLISHERS = {
     "CircleCI": "circleci.com/{project_id}/{pipeline_definition_id}",
 }
 """How each kind of publisher is named: from the general to the particular, so that the beginning of a name is a name, too."""
+_NAME = re.compile("[!-~]+")
 
 
 class Attested(NamedTuple):
@@ -53,7 +55,7 @@ def publisher_name(publisher: Dict[str, Any]) -> str:
         name = form.format(**{key: value for key, value in publisher.items() if type(value) is str and value})
     except KeyError as error:
         raise ValueError("its publisher has no {}".format(error.args[0])) from None
-    if not name.isprintable() or " " in name:
+    if not _NAME.fullmatch(name):
         raise ValueError("its publisher is {}, which is no name".format(ascii(name)[:80]))
     return name
 

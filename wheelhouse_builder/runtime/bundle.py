@@ -19,7 +19,6 @@ from .errors import BundleRefused, SignatureRefused
 from .layout import (
     CHUNK_SIZE,
     DECODERS,
-    DECODERS_MEMBER,
     MANIFEST,
     MAX_MANIFEST_SIZE,
     MAX_SIGNATURES,
@@ -296,13 +295,13 @@ def _read_signatures(control: Dict[str, bytes]) -> List[Sshsig]:
         signature = sshsig.parse(control[name])
         if sshsig.member_name(signature.public_key) != name:
             raise _bad_member("{} holds a signature by another key than its name says".format(name))
+        if signature.namespace != NAMESPACE:
+            raise _bad_member("{} is for {}, not for {!r}".format(name, ascii(signature.namespace[:80]), NAMESPACE))
         found.append(signature)
     return found
 
 
 def _require_good(signature: Sshsig, signer: Signer, message: bytes) -> None:
-    if signature.namespace != NAMESPACE:
-        raise _bad_signature(signer, "is for {}, not for {!r}".format(ascii(signature.namespace[:80]), NAMESPACE))
     if not sshsig.verify(signature, message):
         raise _bad_signature(signer, "is wrong: the manifest is not what was signed")
 
@@ -346,16 +345,17 @@ def _manifest_bytes(control: Dict[str, bytes]) -> bytes:
 def _read_manifest(control: Dict[str, bytes]) -> Tuple[Manifest, Dict[str, bytes]]:
     """The manifest, and the content of each control member, which is what the manifest names."""
     manifest = parse_manifest(_manifest_bytes(control))
-    wanted = {DECODERS_MEMBER if each.path == DECODERS else each.path: each for each in manifest.control}
+    wanted = {each.path: each for each in manifest.control}
+    names = set(wanted) | ({DECODERS} if manifest.decoders else set())
     own = [name for name in control if name != MANIFEST and not name.startswith(SIGNATURES)]
-    problems = ["The control part lacks {}.".format(name) for name in sorted(set(wanted) - set(own))]
-    problems += ["The control part holds {}, which the manifest does not name.".format(name) for name in sorted(set(own) - set(wanted))]
+    problems = ["The control part lacks {}.".format(name) for name in sorted(names - set(own))]
+    problems += ["The control part holds {}, which the manifest does not name.".format(name) for name in sorted(set(own) - names)]
     if not problems and compressed_part(control) != (manifest.compressed.size, manifest.compressed.sha256):
         problems.append("What stands compressed in the control part is not what the manifest names.")
     if problems:
         raise _damaged(problems)
     contents = {name: inflated(name, data, wanted[name].size) if is_deflated(name) else data for name, data in control.items()}
-    found = {name: (len(contents[name]), hashlib.sha256(contents[name]).hexdigest()) for name in own if name != DECODERS_MEMBER}
+    found = {name: (len(contents[name]), hashlib.sha256(contents[name]).hexdigest()) for name in wanted}
     problems = [name for name in sorted(found) if found[name] != (wanted[name].size, wanted[name].sha256)]
     if problems:
         raise _damaged(["{} in the control part is not what the manifest names.".format(name) for name in problems])

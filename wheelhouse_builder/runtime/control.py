@@ -14,7 +14,7 @@ import zlib
 from typing import Dict, List, Mapping, NamedTuple, Tuple
 
 from .errors import BundleRefused
-from .layout import DECODERS_MEMBER, MAX_CONTROL_MEMBERS, MAX_CONTROL_SIZE, RUNTIME, paths_problem
+from .layout import DECODERS, MAX_CONTROL_MEMBERS, MAX_CONTROL_SIZE, RUNTIME, paths_problem
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -79,7 +79,7 @@ def is_deflated(name: str) -> bool:
 
 def compressed_part(members: Mapping[str, bytes]) -> Tuple[int, str]:
     """Size and SHA-256 of what stands compressed among ``members``, back to back in the order of their names."""
-    data = b"".join(_standing(name, members[name]).data for name in sorted(members) if is_deflated(name) or name == DECODERS_MEMBER)
+    data = b"".join(_standing(name, members[name]).data for name in sorted(members) if is_deflated(name) or name == DECODERS)
     return len(data), hashlib.sha256(data).hexdigest()
 
 

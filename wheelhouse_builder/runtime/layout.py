@@ -23,6 +23,9 @@ MAX_MANIFEST_SIZE = 64 * 1024 * 1024
 MAX_SIGNATURE_SIZE = 64 * 1024
 MAX_SIGNATURES = 64
 MAX_PATH = 1024
+MAX_MODULES = 256
+MAX_MODULE_SIZE = 1 << 20
+"""Bytes of one file of the reader that travels."""
 MAX_ATTESTATIONS = 1 << 20
 """Bytes of the attestations of one distribution; real ones have about 10,000."""
 MAX_SIZE = (1 << 63) - 1
@@ -30,9 +33,7 @@ MAX_SIZE = (1 << 63) - 1
 
 MAIN = "__main__.py"
 MANIFEST = "manifest.json"
-DECODERS = "decoders.tar"
-"""What the manifest calls the decoders, whose tar stands compressed in the control part, as :data:`DECODERS_MEMBER`."""
-DECODERS_MEMBER = "decoders.tar.xz"
+DECODERS = "decoders.tar.xz"
 SIGNATURES = "signatures/"
 RUNTIME = "wheelhouse_runtime/"
 
@@ -160,7 +161,7 @@ def tar_header(path: str, size: int) -> bytes:
     header = _ustar(name[:_USTAR_NAME], size if size < _USTAR_SIZE else 0, b"0")
     if not records:
         return header
-    return _ustar(b"././@PaxHeader", len(records), b"x") + records + bytes(tar_padding(len(records))) + header
+    return _ustar(b"././@PaxHeader", len(records), b"x", mode=0) + records + bytes(tar_padding(len(records))) + header
 
 
 def tar_padding(size: int) -> int:
@@ -181,8 +182,9 @@ def _pax_record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
-def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
-    before = name.ljust(_USTAR_NAME, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
-    after = kind + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000\0" * 2 + bytes(167)
+def _ustar(name: bytes, size: int, kind: bytes, mode: int = 0o644) -> bytes:
+    """As Python's tarfile makes it from 3.9 on, which writes no device numbers where there is no device."""
+    before = name.ljust(_USTAR_NAME, b"\0") + b"%07o\0" % mode + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
+    after = kind + bytes(100) + b"ustar\0" + b"00" + bytes(247)
     checksum = sum(before) + sum(after) + 8 * ord(" ")  # the field counts itself as spaces
     return before + b"%06o\0 " % checksum + after

@@ -33,7 +33,7 @@ def _pylock(python: Optional[str], files: List[LockedFile]) -> str:
     """PEP 751, from pip 26.1 on."""
     lines = ['lock-version = "1.0"']
     # A resolver has one patch level in mind, on which uv and pip would insist; the target is the whole series.
-    lines += ['requires-python = "=={}.*"'.format(python)] if python else []
+    lines += ['requires-python = "=={}.*"'.format(python)] if python is not None else []
     lines += ['created-by = "wheelhouse"']
     return "\n".join(lines + [_package(file) for file in files]) + "\n" + ("" if files else "packages = []\n")
 

@@ -16,13 +16,13 @@ from .built import BuiltBy, Graft, ManifestBuilt, Material, Need, Repair, Toolch
 from .errors import BundleRefused
 from .layout import (
     CHUNK_SIZE,
-    DECODERS,
     FORMAT,
     LOCK_FILES,
     MAIN,
     MAX_ATTESTATIONS,
-    MAX_CONTROL_SIZE,
     MAX_MANIFEST_SIZE,
+    MAX_MODULE_SIZE,
+    MAX_MODULES,
     MAX_SIZE,
     README,
     RUNTIME,
@@ -184,7 +184,7 @@ class Frame(NamedTuple):
     size: int
     """Compressed bytes."""
     tar_size: int
-    """Decompressed bytes."""
+    """Decompressed bytes: those of its entries in the tar, and in the last frame the end of that."""
     entries: Tuple[Entry, ...]
     chunks: Tuple[str, ...]
     """SHA-256 of each 4 MiB of the compressed bytes."""
@@ -316,6 +316,7 @@ def parse_manifest(data: bytes) -> Manifest:
         frames=_list(_frame, transport["frames"], "transport.frames"),
         document=document,
     )
+    manifest = manifest._replace(frames=_measured(manifest))
     _require_canonical(document, data)
     for check in (
         _check_order,
@@ -430,7 +431,12 @@ def _overridden(value: Any, where: str) -> Overridden:
 
 def _markers(value: Any, where: str) -> Dict[str, Optional[str]]:
     _keys(value, where, MARKERS)
+    _optional(_minor_version, value["python_version"], where + ".python_version")
     return {key: _optional(_text, value[key], "{}.{}".format(where, key)) for key in MARKERS}
+
+
+def _minor_version(value: Any, where: str) -> str:
+    return _match(_MINOR_VERSION, "a version such as 3.12", value, where)
 
 
 def _decoder(value: Any, where: str) -> ManifestDecoder:
@@ -607,10 +613,10 @@ def _base_wheel(value: Any, where: str) -> BaseWheel:
 
 
 def _frame(value: Any, where: str) -> Frame:
-    _keys(value, where, Frame._fields)
+    _keys(value, where, ("size", "entries", "chunks"))
     return Frame(
         size=_size(value["size"], where + ".size"),
-        tar_size=_size(value["tar_size"], where + ".tar_size"),
+        tar_size=0,
         entries=_list(_entry, value["entries"], where + ".entries"),
         chunks=_list(_digest, value["chunks"], where + ".chunks"),
     )
@@ -625,12 +631,13 @@ def _entry(value: Any, where: str) -> Entry:
 _TARGET_NAME = re.compile(r"[A-Za-z0-9_]+-[A-Za-z0-9_]+")
 _PLATFORM = re.compile(r"(?:manylinux|musllinux|macosx)_[0-9]+_[0-9]+_[a-z0-9_]+|win32|win_(?:amd64|arm64)")
 _TAG = re.compile(r"[A-Za-z0-9_]+")
+_MINOR_VERSION = re.compile(r"[0-9]+\.[0-9]+")
 _PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PUBLISHER = re.compile(r"[^\s/]+(?:/[^\s/]*)+")
-_URL = re.compile(r"(?:(?:https?|file|git\+(?:https?|ssh|file))://[^/?#@\s]*(?:[/?#]\S*)?|file:[^/\s]\S*)")
+_PUBLISHER = re.compile(r"[!-.0-~]+(?:/[!-.0-~]*)+")
+_URL = re.compile(r"(?:https?|file|git\+(?:https?|ssh|file))://(?![^/?#]*@)[!-~]*|file:[!-.0-~][!-~]*")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9]Z")  # strptime takes leap seconds
 _CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """What would speak to a terminal instead of a reader: controls, line ends, changes of direction."""
@@ -773,8 +780,7 @@ def _check_policy(manifest: Manifest) -> None:
     policy = manifest.policy
     if policy.sequence is not None and policy.channel is None:
         raise _refused("policy.sequence", "there is no channel in which it would count")
-    if list(policy.audience) != sorted(set(policy.audience)):
-        raise _refused("policy.audience", "it is not sorted, or names somebody twice")
+    _sorted(list(policy.audience), "policy.audience")
 
 
 def _check_excused(manifest: Manifest) -> None:
@@ -784,27 +790,26 @@ def _check_excused(manifest: Manifest) -> None:
         where = "excused[{}]".format(index)
         if each.filename not in names:
             raise _refused(where + ".filename", "{!r} is no distribution within".format(each.filename))
-        if not each.reason.strip() or not each.problems:
+        if not each.reason.strip(" ") or not each.problems:
             raise _refused(where, "it lacks a reason, or a problem to excuse")
 
 
 def _check_built(manifest: Manifest) -> None:
     """Every wheel that was built says how, and no other."""
-    _same_names(
-        {each.filename for each in manifest.built}, {each.filename for each in manifest.distributions if each.origin.kind == BUILT}, "built"
-    )
+    urls: Dict[str, Set[str]] = {}
+    origins = [(wheel.filename, wheel.origin) for wheel in manifest.distributions]
+    for filename, origin in origins + [(decoder.filename, decoder.origin) for decoder in manifest.decoders]:
+        if origin.kind == BUILT:
+            urls.setdefault(filename, set()).add(origin.url)
+    _same_names({each.filename for each in manifest.built}, set(urls), "built")
     _sorted([each.filename for each in manifest.built], "built")
-    urls = {each.filename: each.origin.url for each in manifest.distributions}
     for index, each in enumerate(manifest.built):
         where = "built[{}]".format(index)
         _sorted([material.filename for material in each.materials], where + ".materials")
         _sorted([graft.member for graft in each.repair.grafted] if each.repair else [], where + ".repair.grafted")
         _sorted([need.version for need in each.repair.needs] if each.repair else [], where + ".repair.needs")
-        if each.sdist.url != urls[each.filename]:
+        if urls[each.filename] != {each.sdist.url}:
             raise _refused(where + ".sdist.url", "its origin says another")
-    for index, decoder in enumerate(manifest.decoders):
-        if decoder.origin.kind == BUILT and urls.get(decoder.filename) != decoder.origin.url:
-            raise _refused("decoders[{}].origin".format(index), "it says nowhere how it was built")
 
 
 def _sorted(names: List[str], where: str) -> None:
@@ -843,13 +848,11 @@ def _is_name_of(target: ManifestTarget) -> bool:
 
 
 def _check_decoders(manifest: Manifest) -> None:
-    """Each decoder has a target, and where there is one, there is the archive that holds it."""
+    """Each decoder has a target."""
     needed = {target.decoder for target in manifest.targets}
     for index, each in enumerate(manifest.decoders):
         if each.filename not in needed:
             raise _refused("decoders[{}]".format(index), "no target needs it")
-    if any(each.path == DECODERS for each in manifest.control) != bool(manifest.decoders):
-        raise _refused("control", "{!r} is there without a decoder, or missing".format(DECODERS))
 
 
 def _check_distributions(manifest: Manifest) -> None:
@@ -886,26 +889,23 @@ def _check_files(manifest: Manifest) -> None:
 
 
 def _bytecode_paths(manifest: Manifest) -> Set[str]:
-    """Where bytecode may be, if there is any: of each wheel, for the Pythons that install it."""
-    return {
-        bytecode_entry(target.interpreter, each.filename)
-        for target in manifest.targets
-        for each in manifest.distributions
-        if target.name in each.targets or each.filename == target.pip
-    }
+    """Where bytecode may be, if there is any: of each wheel, for each of the Pythons."""
+    interpreters = {target.interpreter for target in manifest.targets}
+    return {bytecode_entry(interpreter, each.filename) for interpreter in interpreters for each in manifest.distributions}
 
 
 def _check_control(manifest: Manifest) -> None:
     for index, each in enumerate(manifest.control):
         if not _is_control_path(each.path):
             raise _refused("control[{}].path".format(index), "{!r} has no place in the control part".format(each.path))
-    size = sum(each.size for each in manifest.control)
-    if size > MAX_CONTROL_SIZE:  # so much is inflated in memory, also of a bundle that is only looked at
-        raise _refused("control", "it has {} bytes, {} are allowed".format(size, MAX_CONTROL_SIZE))
+        if each.size > MAX_MODULE_SIZE:  # so much is inflated in memory, also of a bundle that is only looked at
+            raise _refused("control[{}].size".format(index), "{} are allowed".format(MAX_MODULE_SIZE))
+    if len(manifest.control) > MAX_MODULES:
+        raise _refused("control", "it has {} files, {} are allowed".format(len(manifest.control), MAX_MODULES))
 
 
 def _is_control_path(path: str) -> bool:
-    if path in (MAIN, DECODERS):
+    if path == MAIN:
         return True
     folder, _, name = path.partition("/")
     return folder + "/" == RUNTIME and name.endswith(".py") and "/" not in name
@@ -973,11 +973,13 @@ def _check_frames(manifest: Manifest) -> None:
             raise _refused(where + ".entries", "there is none")
         if not frame.size or len(frame.chunks) != chunks:
             raise _refused(where + ".chunks", "there are {} for {} bytes".format(len(frame.chunks), frame.size))
-        tar_size = sum(tar_entry_size(manifest.root + entry.path, entry.size) for entry in frame.entries)
-        if number == len(manifest.frames) - 1:
-            tar_size += len(TAR_END)
-        if frame.tar_size != tar_size:
-            raise _refused(where + ".tar_size", "it is {}, the entries make {}".format(frame.tar_size, tar_size))
+
+
+def _measured(manifest: Manifest) -> Tuple[Frame, ...]:
+    """The frames with the sizes that follow from their entries."""
+    sizes = [sum(tar_entry_size(manifest.root + entry.path, entry.size) for entry in frame.entries) for frame in manifest.frames]
+    sizes[-1:] = [size + len(TAR_END) for size in sizes[-1:]]
+    return tuple(frame._replace(tar_size=size) for frame, size in zip(manifest.frames, sizes))
 
 
 def _same_names(found: Set[str], wanted: Set[str], where: str) -> None:

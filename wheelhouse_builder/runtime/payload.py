@@ -9,10 +9,9 @@ import threading
 from contextlib import closing
 from typing import BinaryIO, Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
-from . import zstd_wheel
 from .bundle import VerifiedBundle
 from .errors import BundleRefused
-from .layout import BASE, DECODERS, DECODERS_MEMBER, POOL, TAR_END, tar_header, tar_padding
+from .layout import BASE, DECODERS, POOL, TAR_END, tar_header, tar_padding
 from .manifest import Manifest
 from .skeleton import Skeleton
 from .zstd import Decoder, choose_decoder
@@ -27,11 +26,7 @@ EntryContent = Tuple[str, int, Iterator[bytes]]
 def decoder_for(bundle: VerifiedBundle, scratch: str) -> Decoder:
     """The best decoder that works here, proved where the bundle carries it; ``scratch`` is a private directory that stays meanwhile."""
     folder = tempfile.mkdtemp(prefix="decoder-", dir=scratch)
-    archive = bundle.control.get(DECODERS_MEMBER, b"")
-    for each in bundle.manifest.control:
-        if each.path == DECODERS:
-            zstd_wheel.require_content(archive, each.size, each.sha256)
-    return choose_decoder(archive, folder)
+    return choose_decoder(bundle.control.get(DECODERS, b""), folder)
 
 
 def read_entries(bundle: VerifiedBundle, frame_index: int, decoder: Decoder) -> Generator[EntryContent, None, None]:

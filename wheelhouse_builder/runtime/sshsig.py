@@ -47,9 +47,8 @@ class Sshsig(NamedTuple):
 def parse(armored: bytes) -> Sshsig:
     """The signature in ``armored``.
 
-    Raises SignatureRefused for another version or hash, for a malformed key or signature of a type in :data:`KEY_TYPES`, and for anything
-    that :func:`encode` would write differently: each signature has one possible form. A type that is not known here is let pass:
-    whether its key is trusted is another question, and :func:`verify` finds its signature bad.
+    Raises SignatureRefused for another version or hash, and for anything that :func:`encode` would write differently: what is looked at
+    has one possible form. What key and signature are made of is looked at by :func:`verify`, once somebody trusts the key.
     """
     if len(armored) > MAX_SIGNATURE_SIZE:
         raise _malformed("it has {} bytes, {} are allowed".format(len(armored), MAX_SIGNATURE_SIZE))
@@ -76,7 +75,7 @@ def signed_data(message: bytes, namespace: str) -> bytes:
 def verify(found: Sshsig, message: bytes) -> bool:
     """Whether ``found`` is a signature over ``message`` by its own key, for its own namespace; False for a type that is not known here.
 
-    Says nothing of trust.
+    Says nothing of trust. Raises SignatureRefused for a key or signature that is not written in the one way of its type.
     """
     algorithm = _ALGORITHMS.get(key_type(found.public_key))
     if algorithm is None:
@@ -269,10 +268,6 @@ def _parse_blob(blob: bytes) -> Sshsig:
     fields.require(HASH, "hash")
     signature = fields.string()
     fields.require_end()
-    require_key(public_key)
-    algorithm = _ALGORITHMS.get(key_type(public_key))
-    if algorithm is not None:
-        algorithm.read_signature(_Fields(signature))
     return Sshsig(public_key, namespace, signature)
 
 

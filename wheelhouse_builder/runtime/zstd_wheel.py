@@ -4,7 +4,6 @@ The archive is a tar in xz, because what the decoders of several Pythons share i
 there is no carried decoder, and the next one has its turn.
 """
 
-import hashlib
 import importlib.machinery
 import importlib.util
 import io
@@ -46,13 +45,6 @@ def load(archive: bytes, scratch: str) -> Iterator[ModuleType]:
                 continue
             _loaded[name] = module
         yield _loaded[name]
-
-
-def require_content(archive: bytes, size: int, sha256: str) -> None:
-    """Raise BundleRefused unless ``archive`` holds the tar of this size and SHA-256; or this Python has no lzma, and uses none of it."""
-    content = _decompressed(archive)
-    if content is not None and (len(content), hashlib.sha256(content).hexdigest()) != (size, sha256):
-        raise _refused("it does not hold what the manifest names")
 
 
 def _fitting(archive: bytes) -> Dict[str, Dict[str, bytes]]:

@@ -46,7 +46,7 @@ def repacked(made: Draft, change: Callable[[bytearray], bytes], *, number: int =
         at += each["size"]
         if index == number:
             part = compress(change(bytearray(zstandard.ZstdDecompressor().decompress(part))))
-            each.update(frame([], b"", part), tar_size=each["tar_size"], entries=each["entries"])
+            each.update(frame([], part), entries=each["entries"])
         parts.append(part)
     made = made.changed(lambda document: document["transport"].update(frames=documents))
     return replace(made, payload=b"".join(parts))
