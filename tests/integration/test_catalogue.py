@@ -73,8 +73,8 @@ def test_what_it_lacks_is_a_table_and_strictly_an_error(place: Workplace) -> Non
     assert not (place.folder / "strict.whb").exists()
 
 
-def test_another_reader_agrees(place: Workplace, tmp_path: Path) -> None:
-    manifest = verify(place.folder / "shelf.whb", trusted_keys((place.folder / "key.allowed_signers").read_text()), tmp_path)
+def test_another_reader_agrees(place: Workplace) -> None:
+    manifest, _ = verify(place.folder / "shelf.whb", trusted_keys((place.folder / "key.allowed_signers").read_text()))
     assert manifest["bundle"]["kind"] == "catalogue"
     assert {"library-1.0-py3-none-any.whl", "library-3.0-py3-none-any.whl"} <= {each["filename"] for each in manifest["distributions"]}
 
