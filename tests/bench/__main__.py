@@ -1,7 +1,7 @@
 """``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
 ``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets,
-``pack-science``, the catalogues, and what killed installers leave (``killed``), only then.
+parts of these tables, such as ``pack-4-max``, ``pack-science``, the catalogues, and what killed installers leave (``killed``), only then.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ BENCHES: dict[str, Callable[[], str]] = {
     "fetch": fetch.bench,
     "install": install.bench,
     "killed": killed.bench,
-    "pack": pack.one_target,
-    "pack-4": pack.four_targets,
-    "pack-7": pack.seven_targets,
+    **pack.benches(),
     "pack-science": pack.science,
     "unpack": unpack.web,
     "unpack-science": unpack.science,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,19 +36,24 @@ class Way:
     unpack: Sequence[str]
 
 
-def one_target() -> str:
-    """web.in for one target."""
-    return bench("web.in", LINUX[:1])
+SETS = {"pack": LINUX[:1], "pack-4": LINUX, "pack-7": LINUX + OTHERS}
+"""web.in for one target, for four CPythons, and also for Windows, macOS and another processor."""
+PARTS: dict[str, tuple[bool, Sequence[str]]] = {
+    "": (True, tuple(EFFORTS)),
+    "-peers": (True, ()),
+    "-usual": (False, ("fast", "balanced")),
+    "-max": (False, ("max",)),
+}
+"""A whole table takes up to an hour of CPU; by these names its parts run alone: whether with the peers, and our efforts."""
 
 
-def four_targets() -> str:
-    """web.in for four CPythons."""
-    return bench("web.in", LINUX)
-
-
-def seven_targets() -> str:
-    """web.in for four CPythons on Linux, and one on Windows, macOS and another processor."""
-    return bench("web.in", LINUX + OTHERS)
+def benches() -> dict[str, Callable[[], str]]:
+    """By name: each table, and each part of it."""
+    return {
+        name + part: partial(bench, "web.in", targets, peers=peers, efforts=efforts)
+        for name, targets in SETS.items()
+        for part, (peers, efforts) in PARTS.items()
+    }
 
 
 def science() -> str:
