@@ -30,7 +30,7 @@ from wheelhouse_builder.errors import WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, Wheel
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import Library, Recipe
-from wheelhouse_builder.repair import Options, Repaired, repair
+from wheelhouse_builder.repair import Options, Repaired, TooNew, repair
 from wheelhouse_builder.sdist import SdistFacts, promise_of, unpack_sdist
 
 REVISION = 1
@@ -232,8 +232,18 @@ class Job:
         )
         try:
             return repair(raw, self._inputs.target, options=options, output=self._output, runner=self._runner)
+        except TooNew as error:
+            raise BuildFailed(*error.problems, hint=self._lower(error.floor), key="toolchain") from error
         except WheelhouseError as error:
             raise BuildFailed(*error.problems, hint=error.hint, key="toolchain") from error
+
+    def _lower(self, floor: str) -> str:
+        """How the project could be had for a target that is too old for what was built."""
+        recipe, target = self._inputs.recipe, self._inputs.target
+        sources = " and its C libraries built from source, under `libraries` in its recipe" if recipe.system_packages else ""
+        root = "in an older system that `build-roots` in wheelhouse.yaml names: the root toolchain"
+        lowest = target.name.replace(target.name.partition("-")[2], floor)
+        return f"{recipe.project}: build it {root}; or by the zig toolchain{sources}; or name the target {lowest}"
 
     def _uv(self, *command: str) -> tuple[str, ...]:
         """uv, without a network, configuration or anything that it remembers."""

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -27,12 +27,12 @@ from wheelhouse_builder.repair.locked import Auditor
 from wheelhouse_builder.repair.macos import repair_macos
 from wheelhouse_builder.repair.sbom import FILE, add_member, count_libraries, sbom, sboms
 from wheelhouse_builder.repair.tools import Ran
-from wheelhouse_builder.repair.values import Grafted, Options, Problem, Repaired, Symbol
+from wheelhouse_builder.repair.values import Grafted, Options, Problem, Repaired, Symbol, TooNew
 from wheelhouse_builder.repair.windows import repair_windows
 
-__all__ = ["Auditor", "Grafted", "Options", "Problem", "Repaired", "Symbol", "audit", "repair"]
+__all__ = ["Auditor", "Grafted", "Options", "Problem", "Repaired", "Symbol", "TooNew", "audit", "repair"]
 
-BUILD_LOWER = "build it with the zig toolchain, or in an older root; or name a target that has what it needs"
+BUILD_LOWER = "build it with the zig toolchain, or in an older system's root; or name a target that has what it needs"
 SHOW_LIBRARIES = "name the folder of the library that is missing, or exclude it where the target has it"
 MEND = "mend what the recipe builds, or say under its repair options why it may be so"
 
@@ -95,11 +95,47 @@ def _with_sbom(source: Path, wheel: Path, grafted: tuple[Grafted, ...], scratch:
 
 
 def _refuse(wheel: Path, target: Target, options: Options) -> None:
-    """Raise DistributionError with all that the audit finds."""
+    """Raise DistributionError with all that the audit finds; TooNew where only the target's age is in the way."""
     problems = audit(wheel, target, options=options)
-    if problems:
-        too_new = any(" needs " in f" {problem.what}" and "@" in problem.what for problem in problems)
-        raise DistributionError(*(f"{wheel.name}: {problem}" for problem in problems), hint=BUILD_LOWER if too_new else MEND)
+    if not problems:
+        return
+    too_new = [problem for problem in problems if problem.version]
+    others = [problem for problem in problems if not problem.version]
+    told = [f"{wheel.name}: {text}" for text in (*_newest_of_each(too_new), *map(str, others))]
+    if not too_new or not all(map(_of_tags, others)):
+        raise DistributionError(*told, hint=BUILD_LOWER if too_new else MEND)
+    floor = _floor(wheel, target)
+    raise TooNew(*told, f"{wheel.name}: it works from {floor} on", floor=floor, hint=BUILD_LOWER)
+
+
+def _of_tags(problem: Problem) -> bool:
+    """Whether it is about the wheel's name: where its code is too new, the repair tool says so in the tags."""
+    return not problem.member and problem.what.startswith("has the tags ")
+
+
+def _newest_of_each(problems: Iterable[Problem]) -> Iterator[str]:
+    """Of the symbols that are too new one for each family of versions, and how many more files ask for such."""
+    newest: dict[str, tuple[tuple[int, ...], Problem]] = {}
+    members: dict[str, set[str]] = {}
+    for problem in problems:
+        family, _, number = problem.version.partition("_")
+        rank = tuple(int(part) for part in number.split(".") if part.isdigit())
+        if family not in newest or rank > newest[family][0]:
+            newest[family] = rank, problem
+        members.setdefault(family, set()).add(problem.member)
+    for family, (_, problem) in newest.items():
+        more = len(members[family]) - 1
+        yield f"{problem}{f'; {more} more of its files ask for newer ones, too' if more else ''}"
+
+
+def _floor(wheel: Path, target: Target) -> str:
+    """The oldest platform on which ``wheel`` works, as its symbols and its tags say."""
+    machine = re.sub(r"[a-z]+_\d+_\d+_", "", target.platforms[0])
+    asked = {symbol.version for symbol in newest(Contents.of(wheel))} | {tag.platform for tag in parse_wheel_filename(wheel.name)[3]}
+    found = [match for text in asked if (match := re.match(r"GLIBC_(\d+)\.(\d+)|manylinux_(\d+)_(\d+)", text))]
+    tags = [(int(match[3]), int(match[4])) for match in found if match[3]]
+    symbols = [(int(match[1]), int(match[2])) for match in found if match[1]]
+    return "manylinux_{}_{}_{}".format(*max([*symbols, min(tags, default=(0, 0))]), machine)
 
 
 def _place(wheel: Path, output: Path) -> Path:

@@ -110,6 +110,7 @@ class _Audit:
                 member=member,
                 what=f"needs {symbols.get(needed, 'a symbol')}@{needed.version}, {_too_old(needed, policy)}",
                 certain=needed.version.startswith("GLIBC_"),
+                version=needed.version,
             )
 
     def _grafted(self, member: str, library: str, platform: str) -> Iterator[Problem]:  # 5

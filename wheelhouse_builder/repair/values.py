@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelhouse_builder.errors import DistributionError
+
 EPOCH = 315_532_800
 """1980-01-01, the first moment that a ZIP archive can name: the time of every member, unless the build has another."""
 
@@ -63,11 +65,22 @@ class Problem:
     """A clause whose subject is the file."""
     certain: bool = True
     """Whether it stops the wheel from working on the target; otherwise it does so only if the target lacks what others have."""
+    version: str = ""
+    """Of the symbols that it asks for and the target has not: ``GLIBC_2.34``; empty where something else is wrong."""
     harmless: bool = False
     """Whether the wheel works in spite of it, and it is only not as it should be."""
 
     def __str__(self) -> str:
         return f"{self.member}: {self.what}" if self.member else self.what
+
+
+class TooNew(DistributionError):
+    """A wheel that asks for newer libraries than its target has, and for nothing else that is not there."""
+
+    def __init__(self, *problems: str, floor: str, hint: str) -> None:
+        super().__init__(*problems, hint=hint)
+        self.floor = floor
+        """The oldest platform that has them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

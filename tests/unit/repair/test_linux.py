@@ -20,7 +20,7 @@ from tests.support.wheels import make_wheel
 from wheelhouse_builder.adapters.process import Finished, Processes
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.repair import Options, Repaired, audit, repair
+from wheelhouse_builder.repair import Options, Repaired, TooNew, audit, repair
 
 TARGET = Target.parse(f"cp312-manylinux_2_28_{os.uname().machine}")
 TAG = f"cp32-abi3-linux_{os.uname().machine}"
@@ -94,6 +94,33 @@ def test_a_symbol_that_the_target_is_too_old_for_is_named(version: str, built: B
     refused = _refused(wheel_of(tmp_path, newer, tag=TAG), built.options, tmp_path / "out")
     assert f"demo/_demo.abi3.so: needs newly@{version}, the target has 2.28" in refused.problems[0]
     assert "zig toolchain" in refused.hint
+
+
+def test_of_many_files_that_are_too_new_the_newest_is_named(built: Built, tmp_path: Path) -> None:
+    files = {}
+    for number, version in enumerate(("GLIBC_2.30", "GLIBC_2.34", "GLIBC_2.32")):
+        code = linux_extension(
+            tmp_path / str(number), built.libraries, *newer_system(tmp_path / version, version), source=asking(EXTENSION)
+        )
+        files[f"demo/_other{number}.abi3.so"] = code
+    wheel = wheel_of(tmp_path, files["demo/_other0.abi3.so"], tag=TAG, files=files)
+    refused = _refused(wheel, built.options, tmp_path / "out")
+    assert isinstance(refused, TooNew)
+    assert refused.floor == f"manylinux_2_34_{os.uname().machine}"
+    assert refused.problems[-1].endswith(f": it works from {refused.floor} on")
+    told = [line for line in refused.problems if " needs " in line]
+    assert len(told) == 1
+    assert "demo/_other1.abi3.so: needs newly@GLIBC_2.34, the target has 2.28; 3 more of its files ask for newer ones, too" in told[0]
+
+
+def test_where_more_than_the_age_is_wrong_no_target_is_promised(tmp_path: Path) -> None:
+    leak = "-Wl,-rpath,/opt/python/lib"
+    source = asking(EXTENSION.replace("int second_answer(void);", ANSWER))
+    extension = gcc(tmp_path / "_demo.so", source, leak, *newer_system(tmp_path / "newer", "GLIBC_2.34"))
+    refused = _refused(wheel_of(tmp_path, extension.read_bytes(), tag=TAG), Options(), tmp_path / "out")
+    assert not isinstance(refused, TooNew)
+    assert any("has the search path" in line for line in refused.problems)
+    assert any("needs newly@GLIBC_2.34" in line for line in refused.problems)
 
 
 def test_so_is_one_that_a_grafted_library_asks_for(tmp_path: Path) -> None:
