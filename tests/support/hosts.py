@@ -26,7 +26,6 @@ CACHE = Path(os.environ.get("WHEELHOUSE_TEST_HOSTS") or Path.home() / ".cache" /
 PYPI = "https://pypi.org/simple"
 MEDIA, PLACE = "/media", "/opt"
 """Where the bundle lies inside, and where there is room."""
-MUSL_LOADER = "lib/ld-musl-x86_64.so.1"
 # Loads a program for arm64 by qemu, in this user namespace alone; F opens it now, for inside the root it is not there.
 _ARM64 = r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
 _ARM64 += (
@@ -71,6 +70,7 @@ def hosts() -> tuple[Host, ...]:
         _debian_host("debian-sid", "sid", "cp314"),
         *(_build_host(version) for version in builds),
         Host(name="debian-12-arm64", target="cp311-manylinux_2_28_aarch64", python="python3", enter=_enter_arm64),
+        *(_musl_host(version) for version in ("3.11", "3.13")),
     )
 
 
@@ -101,6 +101,16 @@ def _build_host(version: str) -> Host:
 def _enter_arm64(media: Path, place: Path) -> Sequence[str | Path]:
     register = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _REGISTER, _ARM64]
     return [*register, *bubblewrap(debian_root("bookworm", "arm64"), media, place)]
+
+
+def _musl_host(version: str) -> Host:
+    return Host(
+        name=f"musl-cpython-{version}",
+        target=f"cp{version.replace('.', '')}-musllinux_1_2_x86_64",
+        python=f"/usr/local/bin/python{version}",
+        left_out=frozenset(["gevent"]),  # it requires zope-interface
+        enter=lambda media, place: bubblewrap(musl_root(), media, place),
+    )
 
 
 def bubblewrap(root: Path, media: Path, place: Path, more: Sequence[str | Path] = ()) -> list[str | Path]:
@@ -165,11 +175,10 @@ def debian_root(root: Path, suite: str, machine: str = "amd64", python: str = "p
 
 @kept
 def musl_root(root: Path) -> None:
-    """A CPython for musl, its loader, and nothing else: not even a shell."""
+    """Two CPythons for musl, its loader, a libz, and nothing else: not even a shell."""
     subprocess.run(["sh", Path(__file__).with_name("musl-python.sh"), root], check=True)
-    for folder in ("lib", "dev", "proc", "opt", "media", "tmp"):
-        (root / folder).mkdir()
-    shutil.copy(f"/{MUSL_LOADER}", root / MUSL_LOADER)
+    for folder in ("dev", "proc", "tmp", "mnt", MEDIA, PLACE):
+        (root / folder.lstrip("/")).mkdir()
 
 
 # Windows
