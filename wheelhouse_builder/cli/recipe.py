@@ -53,7 +53,7 @@ def command(
     ] = None,
     build_root: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="With try: an older system's root directory to build in. May be repeated."),
+        typer.Option(metavar="DIR", help="With try: an older system to build in, a root directory or an OCI image. May be repeated."),
     ] = None,
     untested: Annotated[bool, typer.Option("--untested", help="With try: do not run the recipe's test.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="With try: where to put the wheels, too.")] = None,
