@@ -114,6 +114,12 @@ def distributions(place: Workplace) -> object:
     return place.run("inspect", "shelf.whb", "--json").document["distributions"]
 
 
+def test_each_thing_is_rehearsed_by_itself(place: Workplace) -> None:
+    here, windows = place.run("bundle", "-o", "tried.whb", "--rehearse", "run", "--json").document["rehearsed"]
+    assert (here["target"], here["wanting"]) == (this_target(), [])
+    assert here["python"]
+    assert windows["python"] is None
+
+
 def test_options_for_the_other_kind_are_refused(place: Workplace, tmp_path: Path) -> None:
-    assert "a catalogue is none" in place.run("bundle", "--rehearse", "run", expect=2).stderr
     assert "--strict is for catalogues" in workplace(tmp_path / "work", place.index).run("bundle", "--strict", expect=2).stderr

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support.pip import bundled_pip
 from tests.support.pythons import cpythons
@@ -23,6 +24,7 @@ from wheelhouse_builder.adapters.sandbox import require_offline
 from wheelhouse_builder.adapters.store import file_digest
 from wheelhouse_builder.errors import EnvironmentFailure, RehearsalError
 from wheelhouse_builder.model.distribution import Wheel
+from wheelhouse_builder.model.lock import Closure
 from wheelhouse_builder.model.probed import probed_target
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.rehearse import Rehearsed, rehearse_by_running
@@ -43,12 +45,25 @@ class Set:
     def add(self, project: str, **options: object) -> None:
         self.wheels.append(stored(make_wheel(self.folder, project, "1.0", **options)))  # type: ignore[arg-type]
 
-    def rehearse(self, target: str = THIS, *, python: Path | str = sys.executable, places: Sequence[Place] | None = None) -> Rehearsed:
+    def rehearse(
+        self,
+        target: str = THIS,
+        *,
+        python: Path | str = sys.executable,
+        places: Sequence[Place] | None = None,
+        closures: Mapping[str, Sequence[str]] | None = None,
+    ) -> Rehearsed:
         pip = stored(bundled_pip(python))
         lock = a_lock(target, self.wheels, bootstrap=[pip])
+        if closures is not None:
+            lock = replace(lock, closures=tuple(self._closure(*each) for each in closures.items()))
         library = {wheel.filename: wheel for wheel in (*self.wheels, pip)}
         (done,) = rehearse_by_running([lock], library, places=places or [HERE], reporter=Silent())
         return done
+
+    def _closure(self, project: str, needed: Sequence[str]) -> Closure:
+        wheels = tuple(wheel.filename for wheel in self.wheels if wheel.project in needed)
+        return Closure(requirement=Requirement(f"{project}==1.0"), wheels=wheels)
 
     def problems(self) -> tuple[str, ...]:
         with pytest.raises(RehearsalError) as caught:
@@ -107,6 +122,20 @@ def test_a_compiled_module_that_does_not_load_is_a_failure(wheels: Set) -> None:
         f"{THIS}: app: app",
         f"{THIS}: app: broken",
     ]
+
+
+def test_of_a_catalogue_each_thing_is_installed_by_itself(wheels: Set) -> None:
+    wheels.add("lib", files={"lib.py": ""})
+    wheels.add("app", requires=["lib"], files={"app.py": "import lib, plotter"})
+    wheels.add("lonely", files={"lonely.py": "import lib"})  # it does not require it, and in its own set there is none
+    wheels.add("bad", files={"bad.py": "raise OSError('no')"})
+    closures = {"app": ("app", "lib"), "lib": ("lib",), "lonely": ("lonely",)}
+    done = wheels.rehearse(closures=closures)
+    assert done.modules == 4
+    assert [str(each).partition(",")[0] for each in done.wanting] == ["app: app wants plotter", "lonely: lonely wants lib"]
+    with pytest.raises(RehearsalError) as caught:
+        wheels.rehearse(closures={**closures, "bad": ("bad",)})
+    assert caught.value.problems == (f"{THIS}: bad==1.0: bad: bad cannot be imported: OSError: no",)
 
 
 def test_what_pip_refuses_is_told_in_its_words(wheels: Set) -> None:

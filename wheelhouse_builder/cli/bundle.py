@@ -130,8 +130,6 @@ def _places(how: str, roots: Iterable[str], spec: Spec) -> tuple[Place, ...]:
         if roots:
             raise UsageError("--root is for --rehearse run", hint="add that, or leave the root out")
         return ()
-    if spec.keep is not None:
-        raise UsageError("--rehearse run is for sets that are installed; a catalogue is none", hint="rehearse it on paper")
     runner = Processes()
     return (*(_root(text, spec, runner) for text in roots), ThisHost(runner))
 

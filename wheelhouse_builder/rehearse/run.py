@@ -3,7 +3,7 @@
 The target's own pip, the one that the bundle carries, installs the very wheels that will be packed, with all hashes required, into a fresh
 environment. Modules are imported one after the other; one that takes the interpreter down with it is blamed, and the next ones are tried
 by a new one. A module that wants another which nobody locked is told, and is no failure: some projects bring modules for others that they
-do not require.
+do not require. Of a catalogue, each thing that was asked for is installed by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +26,7 @@ from wheelhouse_builder.errors import RehearsalError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.reporter import Reporter
+from wheelhouse_builder.runtime.cores import cores
 from wheelhouse_builder.runtime.overrides import only_overridden
 
 HINT = "constrain these projects to releases that work there, or rehearse on paper if you know why they need not be imported"
@@ -91,20 +93,69 @@ def rehearse_by_running(
     Raises RehearsalError with every failure: the target, the project, the reason; EnvironmentFailure when nothing can be run here.
     """
     locks = tuple(locks)
-    found = [next((running for place in places if (running := place.find(lock.target))), None) for lock in locks]
-    done, problems = [], []
-    with reporter.step("rehearsing", total=len(locks), unit="targets") as step:
-        for lock, running in zip(locks, found, strict=True):
-            modules = _modules(lock, wheels) if running else {}
-            found_out = tuple(_problems(lock, wheels, running, modules)) if running else ()
-            problems += [f"{lock.target}: {each}" for each in found_out if isinstance(each, str)]
-            wanting = tuple(each for each in found_out if isinstance(each, Wanting))
-            python = running.python if running else None
-            done.append(Rehearsed(target=lock.target.name, python=python, modules=len(modules), wanting=wanting))
+    found = {lock.target.name: next((running for place in places if (running := place.find(lock.target))), None) for lock in locks}
+    sets = [each for lock in locks if (running := found[lock.target.name]) for each in _sets(lock, running)]
+    with reporter.step("rehearsing", total=len(sets), unit="sets") as step, ThreadPoolExecutor(cores(), "rehearse") as threads:
+
+        def tried(each: _Set) -> _Outcome:
+            outcome = each.outcome(wheels)
             step.advance()
-    if problems:
+            return outcome
+
+        outcomes = list(threads.map(tried, sets))
+    if problems := [problem for outcome in outcomes for problem in outcome.problems]:
         raise RehearsalError(*problems, hint=HINT)
-    return tuple(done)
+    return tuple(_rehearsed(target, running, [each for each in outcomes if each.target == target]) for target, running in found.items())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What became of a set."""
+
+    target: str
+    modules: int
+    problems: tuple[str, ...]
+    wanting: tuple[Wanting, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Set:
+    """What is installed together."""
+
+    name: str
+    """The target, and of a catalogue what was asked for."""
+    lock: Lock
+    running: Running
+
+    def outcome(self, wheels: Mapping[str, Wheel]) -> _Outcome:
+        """Install and import it."""
+        modules = _modules(self.lock, wheels)
+        told = tuple(_problems(self.lock, wheels, self.running, modules))
+        return _Outcome(
+            target=self.lock.target.name,
+            modules=len(modules),
+            problems=tuple(f"{self.name}: {each}" for each in told if isinstance(each, str)),
+            wanting=tuple(each for each in told if isinstance(each, Wanting)),
+        )
+
+
+def _sets(lock: Lock, running: Running) -> Iterator[_Set]:
+    """All of ``lock``; of a catalogue what installs each of the things that it was asked for, by itself."""
+    if lock.closures is None:
+        yield _Set(name=lock.target.name, lock=lock, running=running)
+    for closure in lock.closures or ():
+        wheels = tuple(wheel for wheel in lock.wheels if wheel.filename in closure.wheels)
+        alone = replace(lock, wheels=wheels, requirements=(closure.requirement,), closures=None)
+        yield _Set(name=f"{lock.target}: {closure.requirement}", lock=alone, running=running)
+
+
+def _rehearsed(target: str, running: Running | None, outcomes: Sequence[_Outcome]) -> Rehearsed:
+    return Rehearsed(
+        target=target,
+        python=running.python if running else None,
+        modules=sum(each.modules for each in outcomes),
+        wanting=tuple(dict.fromkeys(wanting for each in outcomes for wanting in each.wanting)),
+    )
 
 
 def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules: Mapping[str, NormalizedName]) -> Iterator[str | Wanting]:
