@@ -478,16 +478,16 @@ class TestT11AFileIsSwappedBetweenVerificationAndUse:
                 next(chunks)
 
     def test_nobody_else_may_enter_where_it_works(self, host: Host, made: Draft, monkeypatch: pytest.MonkeyPatch) -> None:
-        seen: list[int] = []
+        seen: set[tuple[bool, int]] = set()
 
         def look(*_: object) -> Iterator[str]:
-            seen.extend(path.stat().st_mode & 0o777 for path in host.folder.glob(".wheelhouse-*"))
+            seen.update((path.is_dir(), path.stat().st_mode & 0o777) for path in host.folder.glob(".wheelhouse-*"))
             raise KeyboardInterrupt
 
         monkeypatch.setattr("wheelhouse_builder.runtime.unpack.sync_tree", look)
         with pytest.raises(KeyboardInterrupt):
             host.unpack(made.signed(OURS))
-        assert seen == [0o700]
+        assert seen == {(True, 0o700), (False, 0o600)}
         assert host.names() == {"store", "acme.whb"}
 
 
@@ -508,6 +508,7 @@ class TestT12AKillInTheMiddle:
         shutil.rmtree(out, ignore_errors=True)
         host.unpack(bulky.signed(OURS))
         assert {p.name for p in (out / "wheels").iterdir()} == wanted
+        assert not list(host.folder.glob(".wheelhouse-*"))
 
     def test_a_state_file_is_old_or_new_and_never_half(self, host: Host) -> None:
         replace_file(host.state, "whole")

@@ -76,6 +76,9 @@ def command(
     no_imports: Annotated[
         bool, typer.Option("--no-imports", help="Do not import each module to see whether it can be, before it is switched in.")
     ] = False,
+    sign_receipt: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the receipt with this key of OpenSSH's, by this host's ssh-keygen.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -98,6 +101,7 @@ def command(
                 compile=not no_compile,
                 imports=not no_imports,
                 exact=exact,
+                sign_receipt=given(sign_receipt),
             ),
             state=given(state),
             allow_rollback=allow_rollback,

@@ -67,6 +67,10 @@ Prefix = Annotated[Path, typer.Option(metavar="DIR", help="The directory that wa
 Held = Annotated[list[Path] | None, typer.Argument(metavar="PATH", help="Bundles, and directories of bundles or wheels, that are kept.")]
 HeldIn = Annotated[Path | None, typer.Option("--prefix", metavar="DIR", help="What was given to: wheelhouse install --prefix.")]
 HeldVenv = Annotated[Path | None, typer.Option("--venv", metavar="DIR", help="What was given to: wheelhouse install --venv.")]
+HeldTrust = Annotated[
+    Path | None,
+    typer.Option("--trust", metavar="STORE", help="Require that each receipt is signed by somebody of this trust store."),
+]
 HeldOutput = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: standard output.")]
 TargetName = Annotated[str | None, typer.Option(metavar="TARGET", help="For this target; default: the one that fits this Python best.")]
 

@@ -35,7 +35,9 @@ _EXAMPLES = """examples:
   python3 {name} rollback --prefix /opt/app
   python3 {name} list --prefix /opt/app
   python3 {name} gc --prefix /opt/app --keep 2
+  python3 {name} install --prefix /opt/app --sign-receipt /etc/wheelhouse/receipts_ed25519
   python3 {name} inventory --prefix /opt/app
+  python3 {name} inventory --prefix /opt/app --trust /etc/wheelhouse/receipts
   python3 {name} request {name} --prefix /opt/app -o request.json
   python3 {name} install --venv /opt/app --allow-rollback "2026.12 breaks the reports"
 
@@ -110,6 +112,7 @@ def _run_install(options: argparse.Namespace, bundle: str, progress: Progress) -
         compile=not options.no_compile,
         imports=not options.no_imports,
         exact=options.exact,
+        sign_receipt=options.sign_receipt,
     )
     destination = commands.Destination(options.venv, options.prefix, options.python, options.keep)
     return commands.run_install(bundle, destination, options.trust, manner, dry_run=options.dry_run, progress=progress, **_given(options))
@@ -128,7 +131,7 @@ def _run_gc(options: argparse.Namespace, _bundle: str, progress: Progress) -> Re
 
 
 def _run_inventory(options: argparse.Namespace, _bundle: str, _told: Progress) -> Report:
-    found = run_inventory(options.prefix, options.venv, options.paths, request=options.command == REQUEST)
+    found = run_inventory(options.prefix, options.venv, options.paths, request=options.command == REQUEST, trust=options.trust)
     return write_inventory(found, options.output) if options.output else found
 
 
@@ -253,6 +256,7 @@ def _add_inventory(add: Callable[[str, str, Any], argparse.ArgumentParser]) -> N
         added.add_argument("paths", metavar="PATH", nargs="*", help="bundles and directories of bundles or wheels that are kept here")
         added.add_argument("--prefix", metavar="DIR", help="what `install --prefix` was given")
         added.add_argument("--venv", metavar="DIR", help="what `install --venv` was given")
+        added.add_argument("--trust", metavar="STORE", help="require that each receipt is signed by somebody of this trust store")
         added.add_argument("-o", "--output", metavar="FILE", help="write it there; default: standard output")
 
 
@@ -275,6 +279,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-compile", action="store_true", help="do not byte-compile: Python does so when it imports, if it may write")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     parser.add_argument("--no-imports", action="store_true", help="do not import each module to see whether it can be")
+    parser.add_argument("--sign-receipt", metavar="KEY", help="sign the receipt with this key of OpenSSH's, by this host's ssh-keygen")
 
 
 def _add_exact(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ import tempfile
 from contextlib import closing
 from typing import NamedTuple, Optional, Sequence
 
+from .ancestry import require_own
 from .bases import Bases
 from .bundle import VerifiedBundle, open_bundle, verify
 from .elsewhere import Interpreter, ask
@@ -21,6 +22,7 @@ from .places import Place, release_place, shared_place, venv_place
 from .policy import read_trust
 from .progress import Progress
 from .report import Report, inspected, tell_rewritten, verified
+from .signed_receipt import receipt_key
 from .staging import staging
 from .told import tell_foreseen, tell_installed
 from .unpack import extract, unpack
@@ -91,6 +93,7 @@ def run_unpack(
     report["directory"] = unpacked.directory
     report["targets"] = list(unpacked.targets)
     report["wheels"] = {"count": unpacked.wheels, "size": unpacked.size}
+    report["repaired"] = list(unpacked.repaired)
     tell_rewritten(report, unpacked.rewritten)
     return report
 
@@ -129,6 +132,8 @@ class Manner(NamedTuple):
     """Whether each top-level module is imported before the environment is switched in."""
     exact: bool = False
     """As in :func:`run_unpack`."""
+    sign_receipt: Optional[str] = None
+    """Path of the key that signs the receipt; None: nobody does."""
 
 
 def run_install(
@@ -158,6 +163,7 @@ def run_install(
         with closing(Bases(bases, store)) as held:
             order = _order(bundle, destination, manner, held)
             report = verified("install", bundle, 9)
+            report["exposed"] = require_own(order.place.parent)
             if dry_run:
                 tell_foreseen(report, foresee(order), order.place)
                 return report
@@ -181,6 +187,7 @@ def _order(bundle: VerifiedBundle, destination: Destination, manner: Manner, bas
         exact=manner.exact,
         bases=bases,
         keep=destination.keep,
+        receipt_key=receipt_key(manner.sign_receipt) if manner.sign_receipt else None,
     )
 
 

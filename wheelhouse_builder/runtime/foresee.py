@@ -4,10 +4,11 @@ import os
 from typing import List, Optional
 
 from .install import COPIES, Order, problems_of, standing
+from .leftovers import leftovers
 from .manifest import ManifestTarget
 from .places import CURRENT, Place, current_release, releases
 from .receipt import Receipt
-from .staging import PREFIX, require_space
+from .staging import require_space
 from .switch import opened
 from .unpack import distributions_for
 
@@ -28,10 +29,9 @@ def foresee(order: Order) -> List[str]:
 
 
 def _leftovers(place: Place) -> List[str]:
-    names = sorted(name for name in os.listdir(place.parent) if name.startswith(PREFIX + place.mark))
-    return [
-        "mend what a killed run left in %s, and take it away" % os.path.join(place.parent, each) for each in names if each[-4:] != "lock"
-    ]
+    with opened(place.parent) as parent:
+        names = leftovers(parent, place.mark)
+    return ["mend what an earlier run left in %s, and take it away" % os.path.join(place.parent, each) for each in names]
 
 
 def _building(order: Order, target: ManifestTarget) -> List[str]:
@@ -45,7 +45,8 @@ def _building(order: Order, target: ManifestTarget) -> List[str]:
     steps += ["place %s in it, mode %s" % (each.path, each.mode) for each in manifest.placed]
     steps += ["compare each file with what was signed"]
     steps += ["import each top-level module there"] if order.imports else []
-    return steps + ["run there: %s" % " ".join(command) for command in manifest.smoke]
+    steps += ["run there: %s" % " ".join(command) for command in manifest.smoke]
+    return steps + (["sign the receipt with %s" % order.receipt_key.path] if order.receipt_key else [])
 
 
 def _switching(order: Order, found: Optional[Receipt]) -> List[str]:

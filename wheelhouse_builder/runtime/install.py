@@ -33,7 +33,9 @@ from .merge import carry_out, conclude, plan, undo
 from .pip_engine import install_with_host_pip, install_with_pip
 from .places import Place, current_release, point, prepared, problems_at, superfluous, take_away, tidy
 from .progress import NoProgress, Progress, TimedProgress
-from .receipt import Receipt, is_of, make_receipt, read_receipt, write_receipt
+from .receipt import FILENAME, Receipt, is_of, make_receipt, read_receipt, write_receipt
+from .signed_receipt import SIGNATURE, ReceiptKey, signature_in, signed
+from .sshsig import fingerprint
 from .staging import disk_failures, require_space, staging
 from .switch import OLD, Folder, opened, switch
 from .trial import import_all, run_commands
@@ -69,6 +71,8 @@ class Order(NamedTuple):
     bases: Optional[Bases] = None
     keep: Optional[int] = None
     """How many releases stay below a prefix; None: all."""
+    receipt_key: Optional[ReceiptKey] = None
+    """What signs the receipt; None: nothing does."""
 
 
 class Installed(NamedTuple):
@@ -91,6 +95,8 @@ class Installed(NamedTuple):
     """What each step took."""
     unmade: Tuple[int, ...] = ()
     """Checks that were not made; all others were passed."""
+    signed_by: Optional[str] = None
+    """Fingerprint of the key that signed the receipt."""
 
 
 def install(order: Order, progress: Optional[Progress] = None) -> Installed:
@@ -106,11 +112,16 @@ def install(order: Order, progress: Optional[Progress] = None) -> Installed:
         found = standing(parent, place)
         problems = problems_of(order, found)
         if found and not problems:
-            return _already_there(order, parent, found, done)
+            return _already_there(order, parent, found, done)._replace(signed_by=_signer(place))
         if found and is_of(found, order.bundle, order.target.name):
             done += ["%s is installed anew: %s" % (place.final, problem) for problem in problems[:MOST_TOLD]]
         installed = _install(order, parent, found, timed)
-    return installed._replace(repaired=tuple(done), seconds=timed.seconds)
+    return installed._replace(repaired=tuple(done), seconds=timed.seconds, signed_by=_signer(place))
+
+
+def _signer(place: Place) -> Optional[str]:
+    signature = signature_in(place.final)
+    return fingerprint(signature.public_key) if signature else None
 
 
 def standing(parent: Folder, place: Place) -> Optional[Receipt]:
@@ -140,6 +151,8 @@ def problems_of(order: Order, found: Optional[Receipt]) -> List[str]:
 def _already_there(order: Order, parent: Folder, found: Receipt, done: Sequence[str]) -> Installed:
     """Nothing but to put a release into use, and old ones out of the way."""
     place = order.place
+    if order.receipt_key and signature_in(place.final) is None:
+        _sign_standing(order.receipt_key, place, parent)
     before = current_release(place.prefix) if place.prefix else place.name
     if place.prefix and before != place.name:
         point(place.prefix, place.name)
@@ -151,6 +164,15 @@ def _already_there(order: Order, parent: Folder, found: Receipt, done: Sequence[
     replaced = before if before != place.name else None
     changed = before != place.name
     return Installed(found, changed=changed, repaired=tuple(done), replaced=replaced, pip=pip, removed=removed, unmade=UNREAD)
+
+
+def _sign_standing(key: ReceiptKey, place: Place, parent: Folder) -> None:
+    """Sign the receipt of what is there already, and was found whole."""
+    with staging(parent.path, place.mark) as scratch, opened(scratch, parent) as private, opened(place.final) as environment:
+        with open(os.path.join(place.final, FILENAME), "rb") as file:
+            private.write(SIGNATURE, signed(file.read(), key, scratch))
+        private.rename(SIGNATURE, environment, SIGNATURE)
+        environment.sync()
 
 
 def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: TimedProgress) -> Installed:
@@ -171,7 +193,9 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
             _try_out(order, job, done)
             kept = _shared(done) if place.python else done
             receipt = make_receipt(job, kept, order.engine, records, placed, used if used != place.name else None)
-            write_receipt(root, receipt)
+            content = write_receipt(root, receipt)
+            if order.receipt_key:
+                root.write(SIGNATURE, signed(content, order.receipt_key, scratch))
         with progress.step("writing to the disk"):
             private.sync_all()
         if place.python:

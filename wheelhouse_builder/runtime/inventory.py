@@ -10,13 +10,15 @@ import re
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .bundle import open_bundle
-from .errors import UsageError
+from .errors import SignatureRefused, UsageError
 from .manifest import Manifest
 from .payload import PIECE
 from .places import current_release, prefix_with_releases, releases
+from .policy import read_trust
 from .probe import probe
 from .receipt import Receipt, read_receipt
 from .report import as_file
+from .signed_receipt import signer_of
 from .staging import disk_failures, replace_file
 
 INVENTORY, REQUEST, VERSION = "inventory", "request", 1
@@ -42,14 +44,21 @@ class Kept(NamedTuple):
 
 
 def run_inventory(
-    prefix: Optional[str] = None, venv: Optional[str] = None, paths: Sequence[str] = (), *, request: bool = False
+    prefix: Optional[str] = None,
+    venv: Optional[str] = None,
+    paths: Sequence[str] = (),
+    *,
+    request: bool = False,
+    trust: Optional[str] = None,
 ) -> Dict[str, Any]:
     """The document: the releases below ``prefix``, the environment ``venv``, and the bundles and wheels at ``paths``.
 
-    ``paths`` are bundles, volumes, and directories that hold such, or wheels. Nothing is verified: whoever sends a delta to what is not
-    there has it refused inside. Raises UsageError for an environment that is none of ours, BundleRefused, EnvironmentFailure.
+    ``paths`` are bundles, volumes, and directories that hold such, or wheels. Nothing is verified but, with ``trust``, the path of a trust
+    store, that each receipt is signed by somebody of it: whoever sends a delta to what is not there has it refused inside.
+    Raises UsageError for an environment that is none of ours, BundleRefused, EnvironmentFailure, KeyFailure, SignatureRefused.
     """
     environments = _environments(prefix, venv)
+    signers = _signers([path for path, _, _ in environments], trust)
     bundles, wheels = _files(paths)
     whole = [each for each in bundles if each.digest in _whole(bundles)]
     receipts = [receipt for _, _, receipt in environments]
@@ -57,7 +66,7 @@ def run_inventory(
         "command": REQUEST if request else INVENTORY,
         "wheelhouse": REQUEST if request else INVENTORY,
         "version": VERSION,
-        "environments": [_environment(path, used, receipt) for path, used, receipt in environments],
+        "environments": [dict(_environment(*each), signed_by=signers.get(each[0])) for each in environments],
         "bundles": [_bundle(each, complete=each in whole) for each in bundles],
         "distributions": _distributions(receipts, whole, wheels),
     }
@@ -87,6 +96,23 @@ def _environments(prefix: Optional[str], venv: Optional[str]) -> List[Tuple[str,
         if receipt is None:
             raise UsageError("%s has no receipt." % path, hint="Name a directory that `install` was given.")
         found.append((path, True, receipt))
+    return found
+
+
+def _signers(environments: Iterable[str], trust: Optional[str]) -> Dict[str, Dict[str, str]]:
+    """Who signed the receipt of each environment; without ``trust`` nobody is asked."""
+    if trust is None:
+        return {}
+    store, found, problems = read_trust(trust), {}, []
+    for path in environments:
+        try:
+            signer = signer_of(path, store)
+        except SignatureRefused as refusal:
+            problems += [(problem, refusal.hint) for problem in refusal.problems]
+        else:
+            found[path] = {"principal": signer.principal, "fingerprint": signer.fingerprint}
+    if problems:
+        raise SignatureRefused(*[problem for problem, _ in problems], hint=problems[0][1])
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Iterable, Iterator, List, NamedTuple, Sequence, Set
 from .audit import Row, rows_of
 from .errors import InstallError
 from .receipt import FILENAME, Receipt
+from .signed_receipt import SIGNATURE
 from .switch import Folder
 
 JOURNAL = "journal.json"
@@ -36,11 +37,11 @@ def plan(target: Folder, staged: Folder, receipt: Receipt, earlier: Iterable[str
 
     Raises InstallError when that would touch what is nobody's or another's.
     """
-    coming = [FILENAME] + [row.path for each in receipt["distributions"] for row in _recorded(staged, each["record"]["path"])]
+    coming = [FILENAME, SIGNATURE] + [row.path for each in receipt["distributions"] for row in _recorded(staged, each["record"]["path"])]
     projects = {each["project"] for each in receipt["distributions"]} | set(earlier)
     going = [
         path
-        for path in dict.fromkeys([*_of_projects(target, projects, site_packages), FILENAME])
+        for path in dict.fromkeys([*_of_projects(target, projects, site_packages), FILENAME, SIGNATURE])
         if os.path.lexists(_at(target.path, path))
     ]
     coming = [path for path in dict.fromkeys(coming) if os.path.lexists(_at(staged.path, path))]

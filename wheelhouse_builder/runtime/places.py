@@ -5,17 +5,15 @@ Where there are no symbolic links for everybody, on Windows, ``current`` is a fi
 """
 
 import contextlib
-import hashlib
 import os
 import re
-import shutil
-import stat
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from .audit import damage
 from .elsewhere import Interpreter
 from .environment import interpreter_of
 from .errors import AlreadyThere, EnvironmentFailure, InstallError, UsageError
+from .leftovers import cleared, leftovers, lock_beside, mark_of
 from .manifest import Manifest
 from .merge import STAGED, undo
 from .receipt import FILENAME, Receipt, read_receipt
@@ -50,13 +48,12 @@ class Place(NamedTuple):
     @property
     def mark(self) -> str:
         """Stands in the name of all that is made in ``parent`` for this place; all releases of a prefix share one."""
-        shared = RELEASES if self.prefix else self.name
-        return hashlib.sha256(os.fsencode(shared)).hexdigest()[:8] + "-"
+        return mark_of(RELEASES if self.prefix else self.name)
 
     @property
     def lock(self) -> str:
         """The lock file of the place."""
-        return os.path.join(self.parent, PREFIX + self.mark + "lock")
+        return lock_beside(self.parent, self.mark)
 
 
 def venv_place(path: str) -> Place:
@@ -131,26 +128,15 @@ def prepared(place: Place) -> Iterator[None]:
 def tidy(parent: Folder, place: Place) -> List[str]:
     """Mend what a run left that was killed, while no other is at work here; says what was done."""
     done = []
-    for name in sorted(os.listdir(parent.path)):
-        if not name.startswith(PREFIX + place.mark) or not _is_ours(parent, name):
-            continue
+    for name in leftovers(parent, place.mark):
         path = os.path.join(parent.path, name)
         with opened(path, parent) as left:
             back = put_back(left, parent)
         if place.python and undo(path, parent.path):  # nobody else keeps a journal
             done.append("%s is as it was: an earlier run was killed while it installed there." % parent.path)
         done += ["%s was put back: an earlier run was killed while it replaced it." % os.path.join(parent.path, each) for each in back]
-        shutil.rmtree(path, ignore_errors=True)
-        done.append("%s was taken away: an earlier run was killed and left it." % path)
+        done.append(cleared(path))
     return done
-
-
-def _is_ours(parent: Folder, name: str) -> bool:
-    """Whether it is a directory that nobody but this user can have made or filled."""
-    status = parent.status(name)
-    if status is None or not stat.S_ISDIR(status.st_mode):
-        return False
-    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
 
 
 def problems_at(path: str, receipt: Receipt, *, shared: bool = False) -> List[str]:

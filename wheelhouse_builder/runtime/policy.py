@@ -79,7 +79,7 @@ class Trust(NamedTuple):
         """Raise SignatureRefused unless those whose signatures are ``good`` are enough (check 2)."""
         counted, problems = [], []
         for signer in good:
-            why = self._does_not_count(signer)
+            why = self.why_not_counted(signer)
             if why:
                 problems.append("The signature by {} ({}) does not count: {}.".format(signer.principal, signer.fingerprint, why))
             else:
@@ -97,7 +97,8 @@ class Trust(NamedTuple):
                 *(shortages + problems), hint="Ask the sender for the missing signatures: 'wheelhouse sign FILE' adds one."
             )
 
-    def _does_not_count(self, signer: Signer) -> Optional[str]:
+    def why_not_counted(self, signer: Signer) -> Optional[str]:
+        """Why a signature by ``signer`` does not count, though it is good and trusted; one clause; None if it does."""
         if signer.fingerprint in self.policy.revoked:
             return "the key is revoked"
         if self.policy.algorithms is not None and signer.algorithm not in self.policy.algorithms:

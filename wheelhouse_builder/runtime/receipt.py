@@ -61,9 +61,11 @@ def make_receipt(
     }
 
 
-def write_receipt(environment: Folder, receipt: Receipt) -> None:
-    """Write ``receipt`` into ``environment``, which has none."""
-    environment.write(FILENAME, (json.dumps(receipt, indent=2, sort_keys=True) + "\n").encode("ascii"))
+def write_receipt(environment: Folder, receipt: Receipt) -> bytes:
+    """Write ``receipt`` into ``environment``, which has none; returns what was written."""
+    content = (json.dumps(receipt, indent=2, sort_keys=True) + "\n").encode("ascii")
+    environment.write(FILENAME, content)
+    return content
 
 
 def read_receipt(environment: str) -> Optional[Receipt]:

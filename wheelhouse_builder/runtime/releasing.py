@@ -12,7 +12,6 @@ from .places import (
     Release,
     before,
     current_release,
-    existing_prefix,
     point,
     prefix_with_releases,
     problems_at,
@@ -31,8 +30,8 @@ KEPT = 2
 
 
 def run_list(prefix: str) -> Report:
-    """What is installed below ``prefix``, the newest first. Raises AlreadyThere, EnvironmentFailure when it is no prefix."""
-    root = existing_prefix(prefix)
+    """What is installed below ``prefix``, the newest first. Raises AlreadyThere, EnvironmentFailure, UsageError when it is no prefix."""
+    root = prefix_with_releases(prefix)
     current = current_release(root)
     return {"command": "list", "prefix": root, "current": current, "releases": [_told(each, current) for each in releases(root)]}
 

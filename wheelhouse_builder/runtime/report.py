@@ -228,7 +228,7 @@ def _say_unpack(report: Report) -> List[str]:
     wheels = report["wheels"]
     lines = ["%s: verified, %d wheels (%s) unpacked." % (_title(report), wheels["count"], _size(wheels["size"])), ""]
     lines += _facts(report, _signed_by(report))
-    lines += ["  %-12s %s" % ("directory", report["directory"]), *_rewritten(report["content_identical"]), "", "next"]
+    lines += ["  %-12s %s" % ("directory", report["directory"]), *_repaired(report), *_rewritten(report["content_identical"]), "", "next"]
     if report["bundle"]["kind"] == CATALOGUE:
         return [*lines, "  pip install --no-index --find-links %s PROJECT" % os.path.join(report["directory"], "wheels")]
     return lines + ["  " + _pip_command(report["directory"], target) for target in report["targets"]]
@@ -237,7 +237,8 @@ def _say_unpack(report: Report) -> List[str]:
 def _say_install(report: Report) -> List[str]:
     if "steps" in report:
         told = _facts(report, _signed_by(report))
-        return ["%s: verified. Nothing was changed. This would" % _title(report), *["  " + each for each in report["steps"]], "", *told]
+        steps = ["  " + each for each in report["steps"]]
+        return ["%s: verified. Nothing was changed. This would" % _title(report), *steps, "", *told, *_exposed(report)]
     done = (
         "%d distributions installed" % report["distributions"] if report["changed"] else "it is already there, whole. Nothing was changed"
     )
@@ -245,13 +246,14 @@ def _say_install(report: Report) -> List[str]:
         ("target", report["target"]),
         ("environment", report["environment"]),
         ("in use as", report["current"]),
+        ("receipt", "signed by %s" % report["receipt_signed_by"] if report["receipt_signed_by"] else ""),
         ("instead of", report["replaced"]),
         ("taken away", ", ".join(report["removed"])),
         ("took", ", ".join("%s %.1f s" % each for each in report["seconds"].items())),
     ]
     lines = ["%s: verified, %s." % (_title(report), done), ""]
     lines += _facts(report, _signed_by(report)) + ["  %-12s %s" % (name, value) for name, value in facts if value]
-    lines += [*_repaired(report), *_rewritten(report["content_identical"]), "", "next"]
+    lines += [*_repaired(report), *_exposed(report), *_rewritten(report["content_identical"]), "", "next"]
     return [*lines, "  " + report["python"].replace(report["environment"], report["current"] or report["environment"], 1)]
 
 
@@ -274,6 +276,11 @@ def _say_gc(report: Report) -> List[str]:
 def _repaired(report: Report) -> List[str]:
     """What was mended of what a killed run left."""
     return ["", "repaired", *["  " + each for each in report["repaired"]]] if report["repaired"] else []
+
+
+def _exposed(report: Report) -> List[str]:
+    """Who else may exchange what is installed."""
+    return ["", "beware", *["  " + each for each in report["exposed"]]] if report["exposed"] else []
 
 
 def _title(report: Report) -> str:

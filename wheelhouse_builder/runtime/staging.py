@@ -11,6 +11,8 @@ from .errors import AlreadyThere, EnvironmentFailure
 
 PREFIX = ".wheelhouse-"
 """Begins the name of everything that we make beside a destination and take away again."""
+ENDED = "ended"
+"""The mark: a file."""
 _MIB = 1024 * 1024
 
 
@@ -27,10 +29,18 @@ def staging(directory: str, mark: str = "") -> Iterator[str]:
             yield path
         finally:
             try:
-                shutil.rmtree(path, ignore_errors=True)
+                discard(path)
             except BaseException:  # somebody pressed Ctrl-C: this is what they wait for
-                shutil.rmtree(path, ignore_errors=True)
+                discard(path)
                 raise
+
+
+def discard(path: str, *, ended: bool = True) -> None:
+    """Take a private directory away. Windows keeps what is in use: then a mark in it tells whether the run that made it had ``ended``."""
+    shutil.rmtree(path, ignore_errors=True)
+    if ended and os.path.isdir(path):
+        with contextlib.suppress(OSError), open(os.path.join(path, ENDED), "wb"):
+            pass
 
 
 @contextlib.contextmanager

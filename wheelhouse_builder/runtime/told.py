@@ -20,6 +20,7 @@ def tell_installed(report: Report, installed: Installed, place: Place) -> None:
     report["engine"] = receipt["engine"]
     report["distributions"] = len(receipt["distributions"])
     report["pip"] = installed.pip
+    report["receipt_signed_by"] = installed.signed_by
     report["replaced"] = installed.replaced
     report["repaired"] = list(installed.repaired)
     report["removed"] = list(installed.removed)

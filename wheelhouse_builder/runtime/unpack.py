@@ -29,13 +29,16 @@ from .layout import (
     skeleton_entry,
     wheel_entry,
 )
+from .leftovers import cleared, leftovers, lock_beside, mark_of
+from .locking import alone
 from .manifest import Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .notable import notable_members
 from .payload import PIECE, PoolSpool, decoder_for, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
 from .rewrite import rewrite, size_of
 from .skeleton import decode, rebuild
-from .staging import destination, publish, require_space, staging, sync_tree
+from .staging import destination, disk_failures, publish, require_space, staging, sync_tree
+from .switch import opened
 from .wheel import wheel_problems
 from .zstd import Decoder
 
@@ -58,6 +61,8 @@ class Unpacked(NamedTuple):
     """Bytes of all wheels."""
     rewritten: Tuple[str, ...]
     """File names of the wheels whose content is the signed one and whose bytes are not: see :mod:`rewrite`."""
+    repaired: Tuple[str, ...]
+    """What an earlier run had left and was taken away, sentence by sentence."""
 
 
 class Extracted(NamedTuple):
@@ -85,14 +90,17 @@ def unpack(
     Raises AlreadyThere, BundleRefused, EnvironmentFailure; then ``directory`` is as it was.
     """
     path = destination(directory)
-    with staging(os.path.dirname(path)) as scratch:
-        tree = os.path.join(scratch, "tree")
-        extracted = extract(bundle, tree, scratch, targets, progress, exact=exact, bases=bases)
-        sync_tree(tree)
-        publish(tree, path)
+    parent, mark = os.path.dirname(path), mark_of(os.path.basename(path))
+    with disk_failures(parent), alone(lock_beside(parent, mark), progress or NoProgress()), opened(parent) as folder:
+        done = tuple(cleared(os.path.join(parent, name)) for name in leftovers(folder, mark))
+        with staging(parent, mark) as scratch:
+            tree = os.path.join(scratch, "tree")
+            extracted = extract(bundle, tree, scratch, targets, progress, exact=exact, bases=bases)
+            sync_tree(tree)
+            publish(tree, path)
     wheels = extracted.distributions
     names = tuple(target.name for target in targets)
-    return Unpacked(path, names, len(wheels), sum(wheel.size for wheel in wheels), extracted.rewritten)
+    return Unpacked(path, names, len(wheels), sum(wheel.size for wheel in wheels), extracted.rewritten, done)
 
 
 def extract(

@@ -10,7 +10,9 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,6 +245,67 @@ def test_links_that_somebody_planted_below_the_prefix_are_refused(site: Site, pl
     assert list((site.directory / "elsewhere").iterdir()) == []
 
 
+def test_a_release_whose_name_somebody_took_for_a_link_is_refused(site: Site) -> None:
+    bundle, elsewhere = site.bundle("1.0"), site.directory / "elsewhere"
+    site.release(bundle)
+    release = site.prefix / "releases" / in_use(site)
+    release.rename(elsewhere)
+    before = sorted(map(str, elsewhere.rglob("*")))
+    release.symlink_to(elsewhere)
+    with pytest.raises(AlreadyThere, match="no installation of ours"):
+        site.release(bundle)
+    assert sorted(map(str, elsewhere.rglob("*"))) == before
+
+
+@pytest.mark.parametrize("work", [run_list, run_rollback, run_gc])
+def test_a_prefix_without_releases_is_no_prefix(site: Site, work: Callable[[str], object]) -> None:
+    for path in (site.prefix, site.directory):
+        with pytest.raises(UsageError, match="no releases below"):
+            work(str(path))
+    assert not site.prefix.exists()
+
+
+# Directories above
+
+
+@pytest.mark.parametrize("place", ["venv", "prefix"])
+def test_root_installs_nothing_where_others_may_exchange_it(site: Site, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, shared = site.bundle("1.0"), site.directory / "shared"
+    (shared / "below").mkdir(parents=True)
+    where: dict[str, Any] = {place: str(shared / "below" / "acme")}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    shared.chmod(0o777)
+    with pytest.raises(EnvironmentFailure, match=f"{shared} may be written by everybody \\(mode 0777\\)"):
+        site.install(bundle, **where)
+    assert list((shared / "below").iterdir()) == []
+    shared.chmod(0o1777)  # there, only its owner renames what is his
+    assert site.install(bundle, **where)["exposed"] == []
+
+
+def test_who_is_not_root_is_told_and_may(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, shared = site.bundle("1.0"), site.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    uid = os.getuid() or 1000
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    for dry_run in (True, False):
+        report = site.install(bundle, venv=str(shared / "venv"), dry_run=dry_run)
+        assert any(f"{shared} may be written by everybody (mode 0777), who can put" in each for each in report["exposed"])
+        assert f"beware\n  {shared} may be" in render(report)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives directories away")
+def test_directories_of_groups_and_of_other_users_above_are_told(site: Site) -> None:
+    bundle, shared = site.bundle("1.0"), site.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o775)
+    os.chown(shared, 0, 12345)
+    with pytest.raises(EnvironmentFailure, match="may be written by group 12345"):
+        site.install(bundle, venv=str(shared / "venv"))
+    os.chown(shared, 12345, 0)
+    assert any(f"{shared} belongs to user 12345" in each for each in site.install(bundle, venv=str(shared / "venv"))["exposed"])
+
+
 # What a bundle brings beside its distributions
 
 
@@ -435,6 +498,29 @@ def test_a_lock_that_is_another_name_of_somebodys_file_is_refused_and_the_file_s
     with pytest.raises(AlreadyThere, match="another name of a file"):
         site.install(site.bundle("1.0"))
     assert precious.read_text() == "precious"
+
+
+def test_what_windows_would_not_let_go_is_no_trace_of_a_killed_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that is loaded stays, and so does what it lies in."""
+    removes = shutil.rmtree
+
+    def in_use(path: str, **options: Any) -> None:
+        kept = Path(path, "decoder.pyd")
+        kept.touch()
+        for each in Path(path).iterdir():
+            if each.is_dir():
+                removes(each, **options)
+            elif each != kept:
+                each.unlink()
+
+    bundle = site.bundle("1.0")
+    with monkeypatch.context() as windows:
+        windows.setattr(shutil, "rmtree", in_use)
+        site.install(bundle)
+        [left] = (site.directory / each for each in site.left())
+        assert site.install(bundle)["repaired"] == [f"{left} cannot be taken away: somebody still uses what lies in it."]
+    assert site.install(bundle)["repaired"] == [f"{left} was taken away: an earlier run could not, for it used what lay in it."]
+    assert site.left() == []
 
 
 def test_a_journal_beside_a_place_that_needs_none_moves_nothing(site: Site) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +21,10 @@ from wheelhouse_builder.runtime.commands import run_unpack, run_verify
 from wheelhouse_builder.runtime.errors import AlreadyThere, BundleRefused, EnvironmentFailure
 from wheelhouse_builder.runtime.fingerprint import zlib_is_stock
 from wheelhouse_builder.runtime.host import this_host
-from wheelhouse_builder.runtime.progress import Step
+from wheelhouse_builder.runtime.leftovers import lock_beside, mark_of
+from wheelhouse_builder.runtime.locking import alone
+from wheelhouse_builder.runtime.progress import NoProgress, Step
+from wheelhouse_builder.runtime.report import render
 
 MODES = ["plain", "dense"]
 
@@ -83,6 +87,39 @@ def test_an_empty_directory_is_filled(home: Home) -> None:
     home.out.mkdir()
     run_unpack(home.bundle("plain"), str(home.out), home.trust)
     assert (home.out / "README.txt").is_file()
+
+
+def test_what_a_killed_run_left_is_taken_away_and_told_and_what_others_left_is_not(home: Home) -> None:
+    ours, anothers = (home.directory / f".wheelhouse-{mark_of(name)}left" for name in ("out", "other"))
+    for left in (ours, anothers):
+        (left / "tree").mkdir(mode=0o700, parents=True)
+        left.chmod(0o700)
+    report = run_unpack(home.bundle("dense"), str(home.out), home.trust)
+    assert report["repaired"] == [f"{ours} was taken away: an earlier run was killed and left it."]
+    assert f"repaired\n  {ours} was" in render(report)
+    assert home.names() == {"out", anothers.name}
+
+
+def test_two_at_once_take_turns(home: Home) -> None:
+    bundle, ended = home.bundle("dense"), []
+
+    def second() -> None:
+        try:
+            run_unpack(bundle, str(home.out), home.trust)
+        except AlreadyThere as refusal:
+            ended.append(refusal)
+
+    with alone(lock_beside(str(home.directory), mark_of("out")), NoProgress()):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        assert not home.out.exists()
+        home.out.mkdir()
+        (home.out / "of the first").touch()
+    thread.join()
+    assert len(ended) == 1
+    assert home.names() == {"out"}
 
 
 @pytest.mark.parametrize("there", ["file", "full", "link"])
