@@ -48,7 +48,6 @@ from wheelhouse_builder.resolve.routed import places_of
 from wheelhouse_builder.resolve.solve import Missing, Solved, Unsolved, solve
 from wheelhouse_builder.resolve.sources import BUILDER, Finder, Source, restore
 from wheelhouse_builder.resolve.taken import Taken, only_chosen, read_taken, taken_for
-from wheelhouse_builder.spec import PIP_TOOLS
 
 __all__ = ["Requirements", "engine_for", "lock_filename", "places_of", "read_lock", "resolve", "restore", "write_lock"]
 
@@ -292,11 +291,6 @@ def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
     python = target.environment["python_full_version"]
     if not requirements.requires_python.contains(python, prereleases=True):
         problems.append(f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}")
-    if requirements.overrides and engine_for(target, requirements.resolver) == PIP_TOOLS:
-        raise ResolutionError(
-            f"{target}: there are overrides, and pip-tools, which has to resolve for this target, knows none",
-            hint="constrain what asks for too much to a release that does not, or bundle for this target by a spec of its own",
-        )
     if problems:
         raise ResolutionError(*problems, hint="resolve on such a host, with the target `this`, or take the marker or the target out")
 

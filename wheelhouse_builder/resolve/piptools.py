@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,6 +115,7 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
         "environment": dict(question.target.environment),
         "tags": list(map(str, question.target.tags)),
         "index": question.index.url,
+        "overrides": list(map(_bare, question.overrides)),
         "excluded": sorted(question.excluded),
         "cache": str(cache),
         "requirements": REQUIREMENTS,
@@ -125,11 +127,15 @@ def _write_inputs(question: Question, cache: Path, folder: Path) -> None:
 
 
 def _asked(question: Question) -> list[str]:
-    """The requirements, without what is excluded.
+    """The requirements, without what is excluded, and in place of those on overridden projects what overrides them.
 
     And without hashes, which make pip ask for those of everything; the wheels that we choose are held against them.
     """
-    return [text for line in dict.fromkeys(question.requirements) if _project(text := _bare(line)) not in question.excluded]
+    overrides: dict[NormalizedName, list[str]] = {}
+    for text in map(_bare, question.overrides):
+        overrides.setdefault(_project(text), []).append(text)
+    bare = [text for text in map(_bare, question.requirements) if _project(text) not in question.excluded]
+    return list(dict.fromkeys(chain.from_iterable(overrides.get(_project(text), [text]) for text in bare)))
 
 
 def _project(line: str) -> NormalizedName:

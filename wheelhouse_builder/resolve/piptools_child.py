@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -40,6 +41,8 @@ from pip._vendor.packaging.tags import Tag
 from pip._vendor.packaging.utils import canonicalize_name
 from piptools.scripts.compile import cli
 
+_EXTRA = re.compile(r'extra == "([^"]*)"')
+
 
 class IndexTrouble(Exception):
     """An index did not answer as one must. pip itself would go on as if it had no such project."""
@@ -59,6 +62,29 @@ def become(environment: dict[str, str], tags: Iterable[str]) -> None:
 
     _replace(TargetPython, "__init__", init)
     _replace(RequiresPythonCandidate, "__init__", lambda self, _: first_python(self, version))
+
+
+def override(lines: Iterable[str]) -> None:
+    """Let each wheel that depends on an overridden project, on whatever target, ask for what overrides that, where its marker holds."""
+    instead: dict[str, list[Requirement]] = {}
+    for each in map(Requirement, lines):
+        instead.setdefault(canonicalize_name(each.name), []).append(each)
+    first = Distribution.iter_dependencies
+
+    def dependencies(self: Any, extras: Collection[str] = ()) -> Iterator[Requirement]:
+        yield from (requirement for requirement in first(self, extras) if canonicalize_name(requirement.name) not in instead)
+        for requirement in map(Requirement, self.metadata.get_all("Requires-Dist", [])):
+            for each in instead.get(canonicalize_name(requirement.name), ()) if _of_extras(requirement, extras) else ():
+                if each.marker is None or each.marker.evaluate():
+                    yield each
+
+    _replace(Distribution, "iter_dependencies", dependencies)
+
+
+def _of_extras(requirement: Requirement, extras: Collection[str]) -> bool:
+    """Whether it is there for one of ``extras``, or for none in particular."""
+    named = _EXTRA.findall(str(requirement.marker))
+    return not named or not {canonicalize_name(extra) for extra in named}.isdisjoint(map(canonicalize_name, extras))
 
 
 def leave_out(excluded: Collection[str]) -> None:
@@ -142,6 +168,7 @@ class _Reasons(logging.Handler):
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The JSON document for ``question``."""
     become(question["environment"], question["tags"])
+    override(question["overrides"])
     leave_out(frozenset(question["excluded"]))
     heed_failures()
     reasons = _Reasons()
