@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import build, catalogue, fetch, install, killed, pack, unpack, verify
+from tests.bench import build, catalogue, fetch, install, killed, lock, pack, unpack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "build": build.bench,
     "fetch": fetch.bench,
     "install": install.bench,
     "killed": killed.bench,
+    "lock": lock.bench,
     **pack.benches(),
     "pack-science": pack.science,
     "unpack": unpack.web,
@@ -24,7 +25,7 @@ BENCHES: dict[str, Callable[[], str]] = {
     "catalogue": catalogue.some,
     "catalogue-25": catalogue.all_of_them,
 }
-USUAL = ("build", "fetch", "install", "pack", "unpack", "verify")
+USUAL = ("build", "fetch", "install", "lock", "pack", "unpack", "verify")
 
 
 def main() -> None:
