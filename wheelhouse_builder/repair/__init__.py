@@ -101,11 +101,11 @@ def _refuse(wheel: Path, target: Target, options: Options) -> None:
         return
     too_new = [problem for problem in problems if problem.version]
     others = [problem for problem in problems if not problem.version]
-    told = [f"{wheel.name}: {text}" for text in (*_newest_of_each(too_new), *map(str, others))]
-    if not too_new or not all(map(_of_tags, others)):
-        raise DistributionError(*told, hint=BUILD_LOWER if too_new else MEND)
-    floor = _floor(wheel, target)
-    raise TooNew(*told, f"{wheel.name}: it works from {floor} on", floor=floor, hint=BUILD_LOWER)
+    told = [f"{wheel.name}: {text}" for text in _newest_of_each(too_new)]
+    if too_new and all(map(_of_tags, others)):
+        floor = _floor(wheel, target)
+        raise TooNew(*told, f"{wheel.name}: it works from {floor} on", floor=floor, hint=BUILD_LOWER)
+    raise DistributionError(*told, *(f"{wheel.name}: {problem}" for problem in others), hint=BUILD_LOWER if too_new else MEND)
 
 
 def _of_tags(problem: Problem) -> bool:
