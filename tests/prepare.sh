@@ -19,6 +19,7 @@ if [ "${1:-}" = slow ]; then
   need wine "wine wine64"
   need debootstrap "debootstrap debian-archive-keyring"
   need bwrap bubblewrap
+  need umoci umoci
   need qemu-aarch64-static qemu-user-static
   need musl-gcc "musl musl-tools make"
   # What the recipes build with, and what their tests talk to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,10 +80,11 @@ def test_it_builds_for_another_c_library_and_works_there(project: str, tmp_path:
     assert ("musllinux" in made["filename"]) is (project != "docopt")
 
 
-@pytest.mark.parametrize("project", ["pyyaml", "greenlet"])
+@pytest.mark.parametrize("project", ["pyyaml", "cffi", "greenlet", "gevent", "lxml"])
 def test_zig_builds_for_hosts_that_are_much_older_than_this_one(project: str, tmp_path: Path) -> None:
     made = tried(tmp_path, project, "--target", OLD)
     assert (made["toolchain"], "manylinux_2_17" in made["filename"]) == ("zig", True)
+    assert made["tested"]
 
 
 def test_an_older_system_builds_for_hosts_that_are_older_than_it(tmp_path: Path) -> None:
@@ -95,10 +97,30 @@ def test_an_older_system_builds_for_hosts_that_are_older_than_it(tmp_path: Path)
     assert str(bare) in tried(tmp_path, "psycopg2", "--target", target, "--build-root", root, "--root", f"{target}={bare}")["tested"]
 
 
-def test_a_library_of_this_host_that_is_too_new_is_told_with_its_symbol_and_the_way_out(tmp_path: Path) -> None:
-    ended = wheelhouse("recipe", "try", "psycopg2", "--target", OLD, cwd=tmp_path, expect=5)
-    assert "@GLIBC_2." in ended.stderr
-    assert "zig toolchain" in ended.stderr
+def test_an_image_of_an_older_system_builds_as_its_root_does(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    root = debian_root("bullseye", "amd64", "gcc,libc6-dev,python3,python3-dev,libpq-dev")
+    tagged = f"{image}:latest"
+    for command in (["init", "--layout", image], ["new", "--image", tagged], ["insert", "--rootless", "--image", tagged, root, "/"]):
+        subprocess.run(["umoci", *command], check=True)
+    made = tried(tmp_path, "psycopg2", "--target", "cp39-manylinux_2_28_x86_64", "--build-root", image)
+    assert (made["toolchain"], "libpq.so.5.13" in made["grafted"]) == ("root", True)
+    assert made["tools"][-1].startswith("image sha256:")
+
+
+def test_libraries_of_this_host_that_are_too_new_are_told_with_their_symbol_the_lowest_floor_and_the_ways_to_it(tmp_path: Path) -> None:
+    (tmp_path / "wheelhouse.yaml").write_text(
+        f"bundle: native\nversion: '1'\nrequirements: {list(NATIVE)}\nno-binary: [pyyaml]\ntargets: [{OLD}]\nsign: {{key: key}}\n"
+    )
+    wheelhouse("keygen", "--key", "key", cwd=tmp_path)
+    error = json.loads(wheelhouse("bundle", "--json", cwd=tmp_path, expect=5).stdout)["error"]
+    told = {problem.partition(" ")[0]: problem for problem in error["problems"]}
+    assert set(told) == set(NATIVE) - {"pyyaml", "docopt"}  # zig builds the one, and nobody has to build the other
+    for project, problem in told.items():
+        (floor,) = re.findall(r": it works from (manylinux_2_\d+_x86_64) on", problem)
+        assert re.search(r" needs \w+@GLIBC_2\.\d+, the target has 2\.17", problem)
+        (hint,) = (line for line in error["hint"].splitlines() if line.startswith(f"{project}: "))
+        assert all(way in hint for way in ("build-roots", "the zig toolchain", "`libraries`", f"cp311-{floor}"))
 
 
 def test_what_was_grafted_cannot_be_found_by_the_test(tmp_path: Path) -> None:
