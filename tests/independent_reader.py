@@ -15,21 +15,22 @@ import re
 import struct
 import tarfile
 import unicodedata
-import zipfile
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import tomli_w
-import zstandard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, utils
 from jsonschema import Draft202012Validator, ValidationError, validators
 from packaging.utils import canonicalize_name, canonicalize_version
+from zstandard import ZstdDecompressor, ZstdError, get_frame_parameters
 
 Json = Any
+MALFORMED = (ValueError, LookupError, RuntimeError, ValidationError, InvalidSignature, struct.error, zlib.error, ZstdError, BadZipFile)
 MIB, CHUNK = 1 << 20, 4 << 20
 
 
@@ -61,12 +62,9 @@ def read_control(bundle: bytes) -> tuple[Members, bytes]:
     length = 22 + sum(struct.unpack("<II", bundle[-10:-2].ljust(8)))
     payload, frame, control = bundle[: -length - 8], bundle[-length - 8 : -length], bundle[-length:]
     members: Members = {}
-    end = 0
-    while control[end : end + 4] == b"PK\3\4":
-        crc, packed, size, name = struct.unpack_from("<IIIH", control, end + 14)
-        start = end + 30 + name
-        end = start + packed
-        members[control[start - name : start].decode()] = (control[start:end], crc, size)
+    for info in ZipFile(io.BytesIO(control)).infolist():
+        start = info.header_offset + 30 + len(info.filename)
+        members[info.filename] = (control[start : start + info.compress_size], info.CRC, info.file_size)
     require(length <= 256 * MIB and frame == struct.pack("<II", 0x184D2A57, length), "no skippable frame around a control part")
     require(len(members) <= 4096 and encode_control(members) == control, "the control part has another encoding")
     return members, payload
@@ -84,12 +82,8 @@ def encode_control(members: Members) -> bytes:
 
 # 4: signatures.
 
-P, Y8 = 2**255 - 19, 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # Y8: of a point of order 8
-
-
-def trusted_keys(allowed_signers: str) -> set[bytes]:
-    lines = re.findall(r"^[^#].*?\s(?:sk-)?(?:ssh|ecdsa|mldsa)\S+\s+(AAAA\S+)", allowed_signers, re.MULTILINE)
-    return set(map(base64.b64decode, lines))
+P, Y8 = 2**255 - 19, 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the points of Ed25519 whose order divides 8
 
 
 def encoded(*strings: bytes) -> bytes:
@@ -128,11 +122,12 @@ def check_signature(key: bytes, signature: bytes, message: bytes) -> None:
     same_kind, value = decoded(signature.removesuffix(more))
     require(same_kind == kind, "key and signature are of two types")
     match kind, fields:
-        case b"ssh-ed25519", [point]:
-            check_ed25519(point, value, message)
-        case b"sk-ssh-ed25519@openssh.com", [point, application]:
-            require(more[0] & 1, "the security key was not touched")
-            check_ed25519(point, value, hashlib.sha256(application).digest() + more + hashlib.sha256(message).digest())
+        case b"ssh-ed25519" | b"sk-ssh-ed25519@openssh.com", [point, *application]:
+            ys = [int.from_bytes(each, "little") % 2**255 for each in (point, value[:32])]
+            require(max(ys) < P and not SMALL_ORDER & {*ys}, "a point is not canonical, or of small order")
+            require(len(application) == bool(more) and (not more or more[0] & 1), "the security key was not touched, or is none")
+            message = hashlib.sha256(application[0]).digest() + more + hashlib.sha256(message).digest() if more else message
+            ed25519.Ed25519PublicKey.from_public_bytes(point).verify(value, message)
         case b"ecdsa-sha2-nistp384", [b"nistp384", point]:
             r, s = (int.from_bytes(number, "big", signed=True) for number in decoded(value))
             shortest = encoded(*(number.to_bytes(number.bit_length() // 8 + 1, "big") if number else b"" for number in (r, s)))
@@ -143,13 +138,6 @@ def check_signature(key: bytes, signature: bytes, message: bytes) -> None:
             mldsa.MLDSA87PublicKey.from_public_bytes(public).verify(value, message)
         case _:
             raise Refused("a key of an unknown type is trusted")
-
-
-def check_ed25519(key: bytes, signature: bytes, message: bytes) -> None:
-    for point in (key, signature[:32]):
-        y = int.from_bytes(point, "little") % 2**255
-        require(y < P and y not in (0, 1, P - 1, Y8, P - Y8), "a point is not canonical, or of small order")
-    ed25519.Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
 
 
 # 5 and 7: the manifest. The schema says what each value may be; here stands what it cannot say.
@@ -186,8 +174,7 @@ def canonical(document: Json) -> bytes:
 def parse_manifest(data: bytes) -> Json:
     """The manifest, which is canonical and does not contradict itself; the rest of check 3 is about other bytes."""
     manifest, text = parse(data, "manifest"), data.decode()
-    sound = canonical(manifest) == data and TEXT.fullmatch(text) and unicodedata.is_normalized("NFC", text)
-    require(sound, "the manifest is not canonical")
+    require(canonical(manifest) == data and TEXT.fullmatch(text) and unicodedata.is_normalized("NFC", text), "it is not canonical")
     wheels = {wheel["filename"]: wheel for wheel in manifest["distributions"]}
     check_targets(manifest, wheels)
     check_origins(manifest, wheels)
@@ -206,10 +193,10 @@ def check_targets(manifest: Json, wheels: Json) -> None:
     for name, target in targets.items():
         python, platform = name.split("-")
         named = platform == target["platforms"][0] or not re.search(SCHEMA["$defs"]["platform"]["pattern"], platform)
-        require(named and python in (target["interpreter"], target["abi"]), f"{name} is the name of another target")
-        require(wheels[target["pip"]]["project"] == "pip", f"{name} has no pip")
-    decoders = {each["filename"] for each in manifest["decoders"]}
-    require(decoders == {target["decoder"] for target in targets.values()} - {None}, "the decoders are not those of the targets")
+        honest = named and python in (target["interpreter"], target["abi"]) and wheels[target["pip"]]["project"] == "pip"
+        require(honest, f"{name} is the name of another target, or has no pip")
+    needed = {target["decoder"] for target in targets.values()} - {None}
+    require({each["filename"] for each in manifest["decoders"]} == needed, "the decoders are not those of the targets")
 
 
 def check_origins(manifest: Json, wheels: Json) -> None:
@@ -220,8 +207,8 @@ def check_origins(manifest: Json, wheels: Json) -> None:
     require({(each["filename"], each["sdist"]["url"]) for each in manifest["built"]} == made, "how a wheel was built is told of another")
     twins = [(each, wheels[each["filename"]]) for each in base["pool"] if each["filename"] in base["taken"]]
     require(all((one["size"], one["sha256"]) == (two["size"], two["sha256"]) for one, two in twins), "a wheel of the base is two wheels")
-    content = canonical({key: value for key, value in manifest.items() if key != "transport"})
-    require(base["digest"] != sha256(content), "the bundle is its own base")
+    content = {key: value for key, value in manifest.items() if key != "transport"}
+    require(base["digest"] != sha256(canonical(content)), "the bundle is its own base")
 
 
 def base_of(manifest: Json) -> Json:
@@ -243,14 +230,13 @@ def check_entries(manifest: Json, wheels: Json) -> None:
     """The frames hold the entries that the rest of the manifest asks for, and no others."""
     entries = [(path, size) for frame in manifest["transport"]["frames"] for path, size in frame["entries"]]
     found, wanted = dict(entries), {each["path"]: each["size"] for each in manifest["files"]}
-    carried = [name for name in wheels if name not in base_of(manifest)["taken"]]
-    whole = [name for name in carried if manifest["transport"]["mode"] == "plain" or f"wheels/{name}" in found]
-    wanted |= {f"wheels/{name}": wheels[name]["size"] for name in whole}
-    if manifest["transport"]["mode"] == "dense":
-        pool = [path for path, _ in entries if path.startswith("pool/")]
-        require(pool == [f"pool/{n:04}" for n in range(len(pool))], "the pool's pieces are not in order")
-        wanted |= {path: found[path] for path in (*pool, *(f"skeletons/{name}" for name in carried if name not in whole))}
-    require(found == wanted and len(found) == len(entries), "the payload's entries are not the expected ones")
+    is_dense = manifest["transport"]["mode"] == "dense"
+    for name in wheels.keys() - base_of(manifest)["taken"]:
+        skeleton = f"skeletons/{name}"
+        wanted |= {skeleton: found[skeleton]} if is_dense and skeleton in found else {f"wheels/{name}": wheels[name]["size"]}
+    pool = [path for path, _ in entries if path.startswith("pool/") and is_dense]
+    require(pool == [f"pool/{n:04}" for n in range(len(pool))], "the pool's pieces are not in order")
+    require(found == wanted | {path: found[path] for path in pool} and len(found) == len(entries), "the entries are not the expected ones")
 
 
 # 6: the payload.
@@ -270,10 +256,9 @@ def read_entries(manifest: Json, frames: list[bytes]) -> dict[str, bytes]:
     """Every entry, of frames that are the signed ones."""
     entries, root = dict[str, bytes](), f"{manifest['bundle']['name']}-{manifest['bundle']['version']}"
     for named, frame in zip(manifest["transport"]["frames"], frames, strict=True):
-        told, decoder = zstandard.get_frame_parameters(frame), zstandard.ZstdDecompressor().decompressobj()
+        told, decoder = get_frame_parameters(frame), ZstdDecompressor().decompressobj()
         tar, expected = decoder.decompress(frame), b""
-        sound = told.has_checksum and told.content_size == len(tar) and told.window_size <= 1 << 27
-        require(sound and decoder.eof and not decoder.unused_data, "a frame's header lacks something, or it ends elsewhere")
+        require(told.has_checksum and told.content_size == len(tar) and decoder.eof and not decoder.unused_data, "a frame is malformed")
         for path, size in named["entries"]:
             header = tarfile.TarInfo(f"{root}/{path}")
             header.size = size
@@ -292,11 +277,10 @@ LACKING = re.compile(rb"^(.*),sha256=={43},", re.MULTILINE)  # a line of a RECOR
 
 def varint(data: io.BytesIO) -> int:
     encoded = data.read(1)
-    while encoded[-1:] > b"\x7f" and len(encoded) < 10 and (more := data.read(1)):
+    while encoded[-1:] > b"\x7f" and (more := data.read(1)):
         encoded += more
     number = sum((byte & 0x7F) << 7 * n for n, byte in enumerate(encoded))
-    shortest = encoded and encoded[-1] < 0x80 and (len(encoded) == 1 or encoded[-1])
-    require(shortest and number < 2**64, "a varint is cut short, too long, or not the shortest")
+    require(encoded[-1:] < b"\x80" and (encoded[-1:] > b"\0" or len(encoded) == 1) and number < 2**64, "a varint is malformed")
     return number
 
 
@@ -305,40 +289,29 @@ def rebuild(skeleton: bytes, pool: bytes, limit: int) -> bytes:
     data, wheel, directory, end, digests = io.BytesIO(skeleton), bytearray(), bytearray(), 0, dict[bytes, bytes]()
     require(data.read(5) == b"WHSK\1" and (n := varint(data)) < 65535, "not a skeleton, or one of too many members")
     moves, lengths = [[varint(data) for _ in range(n)] for _ in range(2)]
-    methods, numbers = data.read(n), [columns(data, n, kind) for kind in "HHHHIHIII"]
+    methods, numbers = data.read(n), [struct.unpack(f"<{n}{kind}", data.read(n * struct.calcsize(kind))) for kind in "HHHHIHIII"]
     sizes = [[varint(data) for _ in range(n)] for _ in range(4)]
-    require(all(size < 65536 for column in sizes for size in column), "a text is too long")
     texts = [[data.read(size) for size in column] for column in sizes]
     require([list(map(len, column)) for column in texts] == sizes, "a skeleton is cut short")
-    comment = data.read()
-    require(len(comment) < 65536, "a text is too long")
     for move, length, method, name, extra, central_extra, remark, *fields in zip(moves, lengths, methods, *texts, *numbers, strict=True):
         start = end + (move >> 1 ^ -(move & 1))
         end = start + length
         made_by, needed, flags, kind, moment, internal, external, crc, size = fields
         require(0 <= start <= end < 2**63 and (end <= len(pool) or not length), "a skeleton reaches beyond the pool")
-        require(method in METHODS and (method == 1 or not crc | size), "a method is not known, or what follows is told")
-        require(method < 0x80 or length <= 64 * MIB, "a RECORD is too long")
+        require(method in METHODS and (method == 1 or not crc | size) and (method < 0x80 or length <= 64 * MIB), "a member is malformed")
         content = content_of(pool[start:end], method & 0xC0, digests)
-        member = compressed(content, method & 0x3F)
+        deflate = zlib.compressobj(method & 15, zlib.DEFLATED, -15, 7 + (method >> 4 & 3))
+        member = deflate.compress(content) + deflate.flush() if method & 0x3F > 1 else content
         if method != 1:
             crc, size, digests[name] = zlib.crc32(content), len(content), hashlib.sha256(content).digest()
-        require(max(len(member), size, len(wheel)) < 2**32 - 1, "a wheel needs ZIP64")
+        require(max(len(member), size, len(wheel)) < 2**32 - 1 and len(wheel) <= limit, "a wheel needs ZIP64, or is longer than it may be")
         common = struct.pack("<3H4I2H", needed, flags, kind, moment, crc, len(member), size, len(name), len(extra))
         more = struct.pack("<4H2I", len(central_extra), len(remark), 0, internal, external, len(wheel))
         directory += struct.pack("<4sH", b"PK\1\2", made_by) + common[:-2] + more + name + central_extra + remark
         wheel += b"PK\3\4" + common + name + extra + member
-        require(len(wheel) <= limit, "a wheel grows longer than the manifest says")
     require(max(len(wheel), len(directory)) < 2**32 - 1, "a wheel needs ZIP64")
-    end_record = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(wheel), len(comment))
-    return bytes(wheel + directory + end_record + comment)
-
-
-def columns(data: io.BytesIO, n: int, kind: str) -> tuple[int, ...]:
-    column = f"<{n}{kind}"
-    found = data.read(struct.calcsize(column))
-    require(len(found) == struct.calcsize(column), "a skeleton is cut short")
-    return struct.unpack(column, found)
+    comment = data.read()
+    return bytes(wheel + directory) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(wheel), len(comment)) + comment
 
 
 def content_of(data: bytes, flag: int, digests: dict[bytes, bytes]) -> bytes:
@@ -348,20 +321,11 @@ def content_of(data: bytes, flag: int, digests: dict[bytes, bytes]) -> bytes:
         parts = [data[at : at + 65536] for at in range(0, len(data), 65536)]
         return undo.decompress(b"".join(struct.pack(">BH", 2 if n else 1, len(part) - 1) + part for n, part in enumerate(parts)) + b"\0")
     if flag == 0x80:
-        require(set(LACKING.findall(data)) <= digests.keys(), "a RECORD lacks a digest that nobody knows")
         return LACKING.sub(lambda place: place[1] + b",sha256=" + base64.urlsafe_b64encode(digests[place[1]])[:43] + b",", data)
     return data
 
 
-def compressed(content: bytes, method: int) -> bytes:
-    deflate = zlib.compressobj(method & 15, zlib.DEFLATED, -15, 7 + (method >> 4)) if method > 1 else None
-    return deflate.compress(content) + deflate.flush() if deflate else content
-
-
 # 8: the checks, in order.
-
-
-MALFORMED = (ValueError, LookupError, RecursionError, ValidationError, InvalidSignature, struct.error, zlib.error, zstandard.ZstdError)
 
 
 def verify(path: Path, trusted: set[bytes], base: Path | None = None, *, deep: bool = True) -> tuple[Json, dict[str, bytes]]:
@@ -378,8 +342,7 @@ def verify(path: Path, trusted: set[bytes], base: Path | None = None, *, deep: b
 def read_manifest(members: Members, trusted: set[bytes]) -> Json:
     """Checks 2 to 4; without a policy this host has no name that an audience could hold."""
     data, *_ = members.pop("manifest.json")
-    signatures = {name: members.pop(name)[0] for name in list(members) if name.startswith("signatures/")}
-    good = [signed_by_trusted(name, armored, data, trusted) for name, armored in signatures.items()]
+    good = [signed_by_trusted(name, members.pop(name)[0], data, trusted) for name in [*members] if name.startswith("signatures/")]
     require(any(good) and len(good) <= 64 and len(data) <= 64 * MIB, "no good signature by a trusted key, or too many signatures")
     manifest = parse_manifest(data)
     check_control(manifest, members)
@@ -398,9 +361,8 @@ def check_control(manifest: Json, members: Members) -> None:
         if named["path"].startswith(RUNTIME):
             decoder = zlib.decompressobj(-15)
             data = decoder.decompress(data)
-            sound = decoder.eof and not decoder.unused_data and (zlib.crc32(data), len(data)) == (crc, size)
-            require(sound, "a deflated member is not what its headers say")
-        require(is_content(data, named), f"{named['path']} is another")
+            require(decoder.eof and not decoder.unused_data, "a deflated member ends elsewhere")
+        require(is_content(data, named) and (zlib.crc32(data), len(data)) == (crc, size), f"{named['path']} is another")
 
 
 def read_files(manifest: Json, entries: dict[str, bytes], base: Path | None) -> dict[str, bytes]:
@@ -422,7 +384,7 @@ def read_files(manifest: Json, entries: dict[str, bytes], base: Path | None) -> 
 
 def pool_of(named: Json, wheel: bytes) -> bytes:
     """What a wheel of the base adds to the pool: the data of all its members."""
-    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+    with ZipFile(io.BytesIO(wheel)) as archive:
         data = b"".join(archive.read(info) for info in sorted(archive.infolist(), key=lambda info: info.header_offset))
     require(is_content(wheel, named) and len(data) == named["pool_size"], "a wheel of the base is another, or adds another number of bytes")
     return data
@@ -439,21 +401,18 @@ def check_retold(manifest: Json, files: dict[str, bytes]) -> None:
     for target in manifest["targets"]:
         for name, text in locks(manifest, target).items():
             require(files.get(f"targets/{target['name']}/{name}", text.encode()) == text.encode(), "a lock says something else")
-    for wheel in manifest["distributions"] + manifest["decoders"]:
-        if wheel["attested"]:
-            check_attested(files[f"attestations/{wheel['filename']}.json"], wheel)
+    for wheel in [each for each in manifest["distributions"] + manifest["decoders"] if each["attested"]]:
+        check_attested(files[f"attestations/{wheel['filename']}.json"], wheel)
 
 
 def locks(manifest: Json, target: Json) -> dict[str, str]:
     """The text of each of the target's locks."""
-    wheels = [wheel for wheel in manifest["distributions"] if target["name"] in wheel["targets"]]
-    wheels.sort(key=lambda wheel: (wheel["project"], wheel["version"], wheel["filename"]))
     requirements, packages, python = "", list[Json](), target["markers"]["python_version"]
-    for wheel in wheels:
-        requirements += f"{wheel['project']}=={wheel['version']} --hash=sha256:{wheel['sha256']}\n"
-        place = {"name": wheel["filename"], "path": f"../../wheels/{wheel['filename']}"}
-        files = [place | {"size": wheel["size"], "hashes": {"sha256": wheel["sha256"]}}]
-        packages.append({"name": wheel["project"], "version": wheel["version"], "wheels": files})
+    for wheel in [each for each in manifest["distributions"] if target["name"] in each["targets"]]:
+        project, version, name, digest = wheel["project"], wheel["version"], wheel["filename"], wheel["sha256"]
+        requirements += f"{project}=={version} --hash=sha256:{digest}\n"
+        file = {"name": name, "path": f"../../wheels/{name}", "size": wheel["size"], "hashes": {"sha256": digest}}
+        packages.append({"name": project, "version": version, "wheels": [file]})
     head = {"lock-version": "1.0"} | ({} if python is None else {"requires-python": f"=={python}.*"})
     return {"requirements.txt": requirements, "pylock.toml": tomli_w.dumps(head | {"created-by": "wheelhouse", "packages": packages})}
 
@@ -462,9 +421,8 @@ def check_attested(document: bytes, wheel: Json) -> None:
     """What was attested is what the manifest says; whether it is true is no question for a reader."""
     bundles = parse(document, "provenance")["attestation_bundles"]
     names = {SCHEMA["$defs"]["publisher"]["named"][each["publisher"]["kind"]].format(**each["publisher"]) for each in bundles}
-    encoded = [attestation["envelope"]["statement"] for each in bundles for attestation in each["attestations"]]
-    statements = [parse(base64.b64decode(statement), "statement") for statement in encoded]
-    attested = {"publisher": "".join(names), "predicates": sorted({statement["predicateType"] for statement in statements})}
-    require(len(names) == 1 and attested == wheel["attested"], "an attestation is by another publisher or of something else")
+    attestations = [attestation for each in bundles for attestation in each["attestations"]]
+    statements = [parse(base64.b64decode(each["envelope"]["statement"]), "statement") for each in attestations]
     subjects = {statement["subject"][0]["digest"]["sha256"] for statement in statements}
-    require(subjects == {wheel["sha256"]}, "an attestation is of another file")
+    require(names == {wheel["attested"]["publisher"]} and subjects == {wheel["sha256"]}, "it is by another publisher, or of another file")
+    require(sorted({statement["predicateType"] for statement in statements}) == wheel["attested"]["predicates"], "it attests another thing")

@@ -256,7 +256,7 @@ def read_pool(start: int, length: int) -> Iterator[bytes]:
 def rebuilt_by_reader(data: bytes) -> bytes | None:
     try:
         found = independent_reader.rebuild(data, POOL, LIMIT)
-    except independent_reader.Refused:
+    except (independent_reader.Refused, *independent_reader.MALFORMED):
         return None
     return found if len(found) <= LIMIT else None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests import independent_reader
-from tests.independent_reader import trusted_keys
 from tests.support.index import LocalIndex
+from tests.support.keys import trusted_keys
 from tests.support.workplace import publish_acme, publish_compiled, this_target, workplace
 
 INTERPRETER = this_target().partition("-")[0]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.independent_reader import trusted_keys, verify
+from tests.independent_reader import verify
 from tests.support.cli import environment
 from tests.support.index import LocalIndex
+from tests.support.keys import trusted_keys
 from tests.support.pe import write_pe
 from tests.support.wheels import make_wheel
 from tests.support.workplace import WINDOWS, Workplace, publish_acme, this_target, workplace

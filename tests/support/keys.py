@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
 
@@ -54,3 +56,9 @@ class SecurityKey(Key):
         flags_and_counter = struct.pack(">BI", self.flags, 7)
         message = hashlib.sha256(self.application).digest() + flags_and_counter + hashlib.sha256(data).digest()
         return sshsig.string(b"sk-ssh-ed25519@openssh.com") + sshsig.string(self.private.sign(message)) + flags_and_counter
+
+
+def trusted_keys(allowed_signers: str) -> set[bytes]:
+    """The keys in an ``allowed_signers`` file, whatever its options say."""
+    lines = re.findall(r"^[^#].*?\s(?:sk-)?(?:ssh|ecdsa|mldsa)\S+\s+(AAAA\S+)", allowed_signers, re.MULTILINE)
+    return set(map(base64.b64decode, lines))

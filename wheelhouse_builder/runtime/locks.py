@@ -25,7 +25,7 @@ class LockedFile(NamedTuple):
 
 def lock_text(name: str, python: Optional[str], files: Iterable[LockedFile]) -> str:
     """The text of a target's lock ``name``; ``python`` is its minor version, such as ``3.12``, if that is known."""
-    ordered = sorted(files)
+    ordered = sorted(files, key=lambda file: file.filename)
     return _pylock(python, ordered) if name == PYLOCK else "".join(map(_requirement, ordered))
 
 
