@@ -31,14 +31,15 @@ _WORKER = """
 import gc, importlib.util, json, marshal, os, sys, warnings
 gc.disable()
 warnings.simplefilter("ignore")
-import importlib._bootstrap_external as loader
 magic, hash_of = importlib.util.MAGIC_NUMBER, getattr(importlib.util, "source_hash", None)
 compiling = sys.argv[1] == "1"
+binary = getattr(os, "O_BINARY", 0)
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
-def carried(source, compiled):
+old, made = {}, set()
+def is_carried(source, compiled):
     try:
-        with open(compiled, "rb") as file:
+        with open(compiled, "rb", 0) as file:
             found = file.read(16)
     except FileNotFoundError:
         return False
@@ -46,25 +47,36 @@ def carried(source, compiled):
         return True
     os.unlink(compiled)
     return False
-def new(here, final, source, compiled):
+def new(final, source, stamp, compiled):
     try:
         code = compile(source, final, "exec", dont_inherit=True, optimize=-1)
     except Exception:
         return None
-    status = os.stat(here)
-    stamp = int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF
-    parts = [magic] + ([bytes(4)] if hash_of else []) + [number.to_bytes(4, "little") for number in stamp] + [marshal.dumps(code)]
-    os.makedirs(os.path.dirname(compiled), exist_ok=True)
-    with os.fdopen(os.open(compiled, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666), "wb") as file:
-        file.write(b"".join(parts))
+    head = magic + (bytes(4) if hash_of else b"") + b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in stamp)
+    rest = memoryview(head + marshal.dumps(code))
+    file = os.open(compiled, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, 0o666)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    finally:
+        os.close(file)
     return compiled
 def one(here, final):
     compiled = importlib.util.cache_from_source(here)
-    with open(here, "rb") as file:
+    cache = os.path.dirname(compiled)
+    if cache not in old:
+        old[cache] = os.path.isdir(cache)
+    with open(here, "rb", 0) as file:
+        status = os.fstat(file.fileno())
         source = file.read()
-    if carried(source, compiled):
+    if old[cache] and is_carried(source, compiled):
         return compiled
-    return new(here, final, source, compiled) if compiling else None
+    if not compiling:
+        return None
+    if cache not in made:
+        os.makedirs(cache, exist_ok=True)
+        made.add(cache)
+    return new(final, source, (int(status.st_mtime), status.st_size), compiled)
 for line in sys.stdin:
     try:
         answer = [one(*pair) for pair in json.loads(line)]
