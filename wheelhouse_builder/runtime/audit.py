@@ -11,8 +11,10 @@ import io
 import os
 import posixpath
 import re
+import zlib
 from typing import Container, Dict, Iterator, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
+from .cores import processes, side_by_side
 from .engine import Installation, Job, WheelRecord
 from .payload import PIECE
 from .receipt import Receipt
@@ -41,9 +43,12 @@ class Row(NamedTuple):
     digest: str
 
 
-def look_over(folder: Folder) -> Tree:
-    """All files and links below ``folder``. Raises OSError."""
-    return dict(_walk(folder))
+def look_over(folder: Folder, parts: int = 1) -> Tree:
+    """All files and links below ``folder``, read by this many processes. Raises OSError."""
+    tree: Tree = {}
+    for part in side_by_side(lambda number: [dict(_walk(folder, parts, number))], range(parts)):
+        tree.update(part)
+    return tree
 
 
 def audit(job: Job, done: Installation, root: Folder, known: Tree) -> Tuple[List[str], Dict[str, Recorded]]:
@@ -51,7 +56,7 @@ def audit(job: Job, done: Installation, root: Folder, known: Tree) -> Tuple[List
 
     ``known`` is what belongs there beside the distributions.
     """
-    found = look_over(root)
+    found = look_over(root, processes())
     here = _Here(job, root)
     wanted: Tree = dict(known)
     scripts: Dict[str, Tuple[bytes, str]] = {}
@@ -212,16 +217,24 @@ def _same(root: Folder, path: str, digest: str, wanted: str) -> bool:
 # Files
 
 
-def _walk(folder: Folder) -> Iterator[Tuple[str, str]]:
+def _walk(folder: Folder, parts: int, part: int) -> Iterator[Tuple[str, str]]:
+    """What is in the directories that fall to ``part``, by their names."""
     if folder.handle is None:
         for top, folders, names in os.walk(folder.path, onerror=_fail):
-            for name in names + [each for each in folders if os.path.islink(os.path.join(top, each))]:
-                yield _seen(os.path.relpath(os.path.join(top, name), folder.path).replace(os.sep, "/"), os.path.join(top, name), None)
+            here = os.path.relpath(top, folder.path).replace(os.sep, "/")
+            if _falls_to(here, parts, part):
+                for name in names + [each for each in folders if os.path.islink(os.path.join(top, each))]:
+                    yield _seen(posixpath.normpath(posixpath.join(here, name)), os.path.join(top, name), None)
         return
     for top, folders, names, handle in os.fwalk(".", dir_fd=folder.handle, onerror=_fail):
-        links = [each for each in folders if _is_link(each, handle)]
-        for name in names + links:
-            yield _seen(posixpath.normpath(posixpath.join(top, name)), name, handle)
+        if _falls_to(top, parts, part):
+            links = [each for each in folders if _is_link(each, handle)]
+            for name in names + links:
+                yield _seen(posixpath.normpath(posixpath.join(top, name)), name, handle)
+
+
+def _falls_to(directory: str, parts: int, part: int) -> bool:
+    return zlib.crc32(os.fsencode(directory)) % parts == part
 
 
 def _fail(error: OSError) -> NoReturn:

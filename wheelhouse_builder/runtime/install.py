@@ -4,7 +4,7 @@
 2. If the environment there is the one that is wanted, and whole, nothing is done.
 3. A new one is built beside it, in a private directory, by an engine.
 4. The audit: each file is what was signed, and nothing else is there.
-5. The trial: its top-level modules are imported, the bundle's own commands are run.
+5. The trial: its requirements are met, its top-level modules are imported, the bundle's own commands are run.
 6. The receipt is written into it, and everything to the disk.
 7. One step switches it in.
 
@@ -15,12 +15,14 @@ alone, the last step is many: see :mod:`merge`.
 import contextlib
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from .audit import audit, damage, look_over, tree_of
+from .audit import Recorded, Tree, audit, damage, look_over, tree_of
 from .bases import Bases
 from .beside import place_files
 from .bundle import VerifiedBundle
+from .cores import beside
 from .direct import install_directly
 from .elsewhere import Interpreter
 from .engine import Engine, Installation, Job, pip_version
@@ -30,7 +32,7 @@ from .host import Host
 from .locking import alone
 from .manifest import ManifestTarget
 from .merge import carry_out, conclude, plan, undo
-from .pip_engine import install_with_host_pip, install_with_pip
+from .pip_engine import install_with_host_pip, install_with_pip, require_fit
 from .places import Place, current_release, point, prepared, problems_at, superfluous, take_away, tidy
 from .progress import NoProgress, Progress, TimedProgress
 from .receipt import FILENAME, Receipt, is_of, make_receipt, read_receipt, write_receipt
@@ -186,11 +188,8 @@ def _install(order: Order, parent: Folder, found: Optional[Receipt], progress: T
             done = ENGINES[order.engine](job)
             placed = place_files(job, root)
             known.update(tree_of(placed))
-            with progress.step("auditing"):
-                problems, records = audit(job, done, root, known)
-            if problems:
-                raise _not_as_signed(problems)
-            _try_out(order, job, done)
+            with beside(private.sync_at_once):
+                records = _prove(order, job, done, root, known)
             kept = _shared(done) if place.python else done
             receipt = make_receipt(job, kept, order.engine, records, placed, used if used != place.name else None)
             content = write_receipt(root, receipt)
@@ -232,11 +231,22 @@ def _prepare(order: Order, scratch: str, progress: TimedProgress) -> Job:
     )
 
 
+def _prove(order: Order, job: Job, done: Installation, root: Folder, known: Tree) -> Dict[str, Recorded]:
+    """Audit the environment, then try it out; the installed RECORD of each wheel."""
+    with job.progress.step("auditing"):
+        problems, records = audit(job, done, root, known)
+    if problems:
+        raise _not_as_signed(problems)
+    _try_out(order, job, done)
+    return records
+
+
 def _try_out(order: Order, job: Job, done: Installation) -> None:
-    problems: List[str] = []
-    if order.imports:
-        with job.progress.step("importing"):
-            problems = import_all(job, done)
+    """Have pip look over the environment while the interpreter imports what there is; then run the bundle's commands."""
+    with job.progress.step("trying it out"), ThreadPoolExecutor(1) as thread:
+        fit = thread.submit(require_fit, job)
+        problems = import_all(job, done) if order.imports else []
+        fit.result()
     if problems:
         raise InstallError(*problems, hint="Nothing was changed. If you know why they need not be imported: --no-imports.")
     if order.bundle.manifest.smoke:

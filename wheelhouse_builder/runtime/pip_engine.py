@@ -9,15 +9,16 @@ import posixpath
 import re
 import zipfile
 from functools import partial
-from typing import BinaryIO, Dict, Sequence, Tuple
+from typing import BinaryIO, Dict, List, Sequence, Set, Tuple
 
-from .child import run
+from .child import run, run_side_by_side
 from .compiling import compile_placed
-from .engine import Installation, Job, WheelRecord, installed_distributions, locks_pip
+from .cores import shares
+from .engine import Installation, Job, WheelRecord, installed_distributions
 from .environment import relocate
 from .errors import InstallError
 from .host_pip import copy_host_pip
-from .layout import REQUIREMENTS, lock_entry, wheel_entry
+from .layout import wheel_entry
 from .manifest import ManifestDistribution
 from .overrides import only_overridden
 from .payload import PIECE
@@ -55,10 +56,13 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 )
 
 # --no-deps: the lock is the answer; that it is closed, pip check says afterwards. pip compiles on one core; we do on all.
+# --ignore-installed: nothing is, but what another pip is just installing, who reads and removes nothing of it.
 _PIP_INSTALL = (
     "install", "--isolated", "--no-input", "--no-index", "--require-hashes", "--only-binary=:all:", "--no-deps", "--no-cache-dir",
-    "--disable-pip-version-check", "--no-warn-script-location", "--no-compile", "--progress-bar=off",
+    "--disable-pip-version-check", "--no-warn-script-location", "--no-compile", "--progress-bar=off", "--ignore-installed",
 )  # fmt: skip
+WORTH_A_PIP = 8 << 20
+"""Bytes of wheels that one pip installs before another has started."""
 _SCRIPT = re.compile(r"[^/]+\.data/scripts/.*[^/]", re.DOTALL)
 _HINT = "Nothing was changed. The lines above are pip's own."
 
@@ -82,7 +86,6 @@ def _install(job: Job, *, own: bool) -> Installation:
     distributions = installed_distributions(extracted.distributions, job.target)
     records = {each.filename: _record(tree, each) for each in distributions}
     compile_placed(job, {filename: _placed(job, record) for filename, record in records.items()})
-    require_fit(job)
     return Installation(distributions, extracted.rewritten, records)
 
 
@@ -94,28 +97,53 @@ def _placed(job: Job, record: WheelRecord) -> Placed:
 
 
 def _install_all(job: Job, pip: str, tree: str, distributions: Sequence[ManifestDistribution]) -> None:
-    """Install what the lock names, and pip itself where the lock names none; then have pip look over the result."""
-    target = job.target
-    options = ["--find-links", os.path.join(tree, "wheels"), "-r", os.path.join(tree, *lock_entry(target.name, REQUIREMENTS).split("/"))]
-    if not locks_pip(distributions, target):
-        options += ["-r", _bootstrap_requirements(job.scratch, next(each for each in distributions if each.filename == target.pip))]
-    command = [job.python, "-I", "-c", _RUN_PIP, pip, *_PIP_INSTALL, *options]
-    run(command, job.scratch, "pip could not install the distributions of %s." % target.name, hint=_HINT)
+    """Install what the lock names, and pip itself where the lock names none: a pip for each core, which uses one, has a share of them."""
+    commands = []
+    for number, share in enumerate(_shares(tree, installed_distributions(distributions, job.target))):
+        options = ["--find-links", os.path.join(tree, "wheels"), "-r", _requirements(job.scratch, number, share)]
+        commands.append([job.python, "-I", "-c", _RUN_PIP, pip, *_PIP_INSTALL, *options])
+    run_side_by_side(commands, job.scratch, "pip could not install the distributions of %s." % job.target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
+
+
+def _shares(tree: str, distributions: Sequence[ManifestDistribution]) -> List[List[ManifestDistribution]]:
+    """``distributions`` in shares, no two of which write the same file: of wheels that do, pip decides which one wins."""
+    together: List[Tuple[Set[str], List[ManifestDistribution]]] = []
+    for each in distributions:
+        places = _places(os.path.join(tree, *wheel_entry(each.filename).split("/")))
+        group = [each]
+        for other in [other for other in together if not places.isdisjoint(other[0])]:
+            together.remove(other)
+            places |= other[0]
+            group += other[1]
+        together.append((places, group))
+    groups = [group for _, group in together]
+    found = shares(groups, lambda group: sum(each.size for each in group), WORTH_A_PIP)
+    return [[each for group in share for each in group] for share in found]
+
+
+def _places(path: str) -> Set[str]:
+    """Where the wheel at ``path`` writes something, such that no other means the same by another name."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        points = next((name for name in names if name.count("/") == 1 and name.endswith(".dist-info/entry_points.txt")), None)
+        entries = read_entry_points(archive.read(points).decode("utf-8") if points else "")
+    scripts = ["scripts/" + name for name in (*entries.console, *entries.gui)]
+    return {re.sub(r"^[^/]+\.data/(?:(?:purelib|platlib)/)?", "", name).casefold() for name in names + scripts}
 
 
 def require_fit(job: Job) -> None:
     """Have pip look over what is installed, whoever installed it. Raises InstallError."""
     check = [job.python, "-I", "-B", "-c", _RUN_INSTALLED_PIP, "check", "--isolated", "--disable-pip-version-check"]
     expected = partial(only_overridden, overridden=job.target.overridden)
-    with job.progress.step("checking requirements"):
-        run(check, job.scratch, "The distributions of %s do not fit together." % job.target.name, hint=_HINT, tolerated=expected)
+    run(check, job.scratch, "The distributions of %s do not fit together." % job.target.name, hint=_HINT, tolerated=expected)
 
 
-def _bootstrap_requirements(scratch: str, pip: ManifestDistribution) -> str:
-    path = os.path.join(scratch, "pip.txt")
+def _requirements(scratch: str, number: int, distributions: Sequence[ManifestDistribution]) -> str:
+    """A file of requirements that names exactly these wheels, which were proved, by their digests."""
+    path = os.path.join(scratch, "requirements-%d.txt" % number)
     with open(path, "w", encoding="ascii") as file:
-        file.write("pip==%s --hash=sha256:%s\n" % (pip.version, pip.sha256))
+        file.writelines("%s==%s --hash=sha256:%s\n" % (each.project, each.version, each.sha256) for each in distributions)
     return path
 
 

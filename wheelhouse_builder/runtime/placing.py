@@ -37,6 +37,10 @@ _Row = Tuple[str, str, str]
 """Path, digest and size, as a line of RECORD has them."""
 
 
+Twice = Tuple[str, bytes, str]
+"""A file that two wheels have: path, SHA-256 of what the second one has, and the file name of that wheel."""
+
+
 class Site(NamedTuple):
     """Where wheels are placed."""
 
@@ -44,9 +48,9 @@ class Site(NamedTuple):
     """By scheme: see :class:`~.engine.Job`."""
     interpreter: Interpreter
     folders: Set[str]
-    """Directories that are known to be there; all wheels share it."""
-    twice: List[Tuple[str, bytes, str]]
-    """Files that were there when a wheel had them, too: path, SHA-256, and that wheel's file name. Another thread may still write them."""
+    """Directories that are known to be there."""
+    twice: List[Twice]
+    """Files that were there when a wheel had them, too. Another process may still write them."""
 
 
 class Placed(NamedTuple):
@@ -71,9 +75,9 @@ def place(archive: ZipArchive, distribution: ManifestDistribution, site: Site) -
     return _Placing(archive, distribution, site).placed()
 
 
-def require_same(site: Site) -> None:
+def require_same(twice: Iterable[Twice]) -> None:
     """That files which several wheels have, as those of namespaces, are the same in all; once all are placed. Raises InstallError."""
-    for path, digest, filename in sorted(site.twice):
+    for path, digest, filename in sorted(twice):
         with open(path, "rb") as file:
             if hashlib.sha256(file.read()).digest() != digest:
                 raise InstallError("%s: another distribution has put something else to %s." % (filename, path), hint="Nothing was changed.")

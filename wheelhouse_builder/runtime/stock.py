@@ -46,9 +46,9 @@ class Stock:
         self._backing[path] = backing
         self._held[path] = memoryview(backing)
 
-    def holds(self, paths: Iterable[str]) -> bool:
-        """Whether all these entries are held."""
-        return all(path in self._held for path in paths)
+    def size_of(self, paths: Iterable[str]) -> int:
+        """Bytes of the entries ``paths``."""
+        return sum(self._places[path].size for path in paths)
 
     def drop(self, path: str) -> None:
         """Hold the entry ``path`` no longer."""

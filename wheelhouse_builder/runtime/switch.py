@@ -66,9 +66,13 @@ class Folder(NamedTuple):
         if self.handle is not None:
             os.fsync(self.handle)
 
+    def sync_at_once(self) -> bool:
+        """Have all that the file system holds back written to the disk; False where only one file after the other can be."""
+        return self.handle is not None and sys.platform == "linux" and _syncfs(self.handle)
+
     def sync_all(self) -> None:
         """Have everything below written to the disk: at once where the system can, else file by file."""
-        if self.handle is not None and sys.platform == "linux" and _syncfs(self.handle):
+        if self.sync_at_once():
             return
         for folder, folders, names in os.walk(self.path):
             for path in (os.path.join(folder, name) for name in names):

@@ -6,63 +6,84 @@ import json
 import os
 import re
 import subprocess
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from .child import clean_environment, run
+from .child import ended, run
+from .cores import cores
 from .engine import Installation, Job
 from .errors import InstallError
 
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)*\.(?:so|pyd))")
 
-# Answers are lines in a file: what modules print themselves goes elsewhere, and what was answered before a crash is there.
+# Answers are lines in a file: what modules print themselves goes elsewhere, and what was answered before a crash is there. Each module is
+# imported by whichever of several comes to it first, who makes the file with its number; and what came along is imported there already.
 _IMPORT = """
-import importlib, json, sys
-with open(sys.argv[1], encoding="utf-8") as file:
+import importlib, json, os, sys
+path = sys.argv[1]
+with open(path, encoding="utf-8") as file:
     modules = json.load(file)
-answers = open(sys.argv[1] + ".answers", "w", encoding="utf-8", buffering=1)
-for module in modules:
-    answers.write(json.dumps([module, None]) + "\\n")
+answers = open(path + ".answers" + sys.argv[2], "w", encoding="utf-8", buffering=1)
+def is_ours(number):
+    try:
+        os.close(os.open("%s.%d" % (path, number), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+def answer(module):
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        answers.write(json.dumps([module, str(error), error.name]) + "\\n")
+        return [module, str(error), error.name]
     except BaseException as error:
-        answers.write(json.dumps([module, "%s: %s" % (type(error).__name__, error), ""]) + "\\n")
-    else:
-        answers.write(json.dumps([module, ""]) + "\\n")
+        return [module, "%s: %s" % (type(error).__name__, error), ""]
+    return [module, ""]
+def attempt(module):
+    answers.write(json.dumps([module, None]) + "\\n")
+    answers.write(json.dumps(answer(module)) + "\\n")
+rest = dict(enumerate(modules))
+while rest:
+    number = next((each for each in rest if rest[each] in sys.modules), min(rest))
+    module = rest.pop(number)
+    if is_ours(number):
+        attempt(module)
 """
 
 
 def import_all(job: Job, done: Installation) -> List[str]:
-    """Import each top-level module, in one child of the new interpreter; what could not be, as problems.
+    """Import each top-level module, in children of the new interpreter; what could not be, as problems.
 
     A module that wants another which no distribution brings is none: some projects bring modules for others that they do not require.
     """
-    modules = sorted(
-        {module for each in done.records.values() for module in _top_level(each.record)},
-        key=lambda name: (name == "pip", name),  # once it is imported, setuptools cannot be: it keeps its distutils from pip
-    )
+    modules = _modules(done)
     path = os.path.join(job.scratch, "modules.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(modules, file)
-    ended = subprocess.run(
-        [job.python, "-I", "-B", "-c", _IMPORT, path],
-        env=clean_environment(job.scratch),
-        cwd=job.scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    answers = _answers(path + ".answers")
-    problems = [
-        "%s cannot be imported: %s" % (answer[0], answer[1])
-        for answer in answers.values()
-        if answer[1] and not _wants_other(answer, modules)
-    ]
-    crashed = [answer[0] for answer in answers.values() if answer[1] is None]
-    problems += ["%s ends the interpreter when it is imported (%d)." % (module, ended.returncode) for module in crashed]
-    return problems or (["%s does not start (%d)." % (job.python, ended.returncode)] if modules and not answers else [])
+    commands = [[job.python, "-I", "-B", "-c", _IMPORT, path, str(number)] for number in range(min(cores(), len(modules)))]
+    codes = ended(commands, job.scratch, [subprocess.DEVNULL] * len(commands))
+    answers = {each[0]: (each, code) for number, code in enumerate(codes) for each in _answers("%s.answers%d" % (path, number))}
+    problems = [problem for problem in (_problem(*each, modules) for each in answers.values()) if problem]
+    unanswered = [module for module in modules if module not in answers]
+    if unanswered and not problems:
+        problems = ["%s was not imported: %s ended (%s)." % (unanswered[0], job.python, ", ".join(map(str, codes)))]
+    return sorted(problems)
+
+
+def _problem(answer: Sequence[Any], code: int, modules: Sequence[str]) -> str:
+    """What is wrong by the last that was said of a module, in a child that ended with ``code``; empty: nothing."""
+    module, said = answer[:2]
+    if said is None:
+        return "%s ends the interpreter when it is imported (%d)." % (module, code)
+    return "%s cannot be imported: %s" % (module, said) if said and not _wants_other(answer, modules) else ""
+
+
+def _modules(done: Installation) -> List[str]:
+    """What is to be imported, the largest first, for they bring others along."""
+    sizes: Dict[str, int] = {}
+    for each in done.records.values():
+        for module, size in _top_level(each.record):
+            sizes[module] = sizes.get(module, 0) + size
+    # once pip is imported, setuptools cannot be: it keeps its distutils from pip
+    return sorted(sizes, key=lambda name: (name == "pip", -sizes[name], name))
 
 
 def run_commands(job: Job, commands: Sequence[Sequence[str]]) -> None:
@@ -93,20 +114,20 @@ def _wants_other(answer: Sequence[Any], modules: Sequence[str]) -> bool:
     return bool(wants) and wants not in modules
 
 
-def _answers(path: str) -> Dict[str, List[Any]]:
+def _answers(path: str) -> List[List[Any]]:
     """The last that was said of each module."""
     if not os.path.exists(path):
-        return {}
+        return []
     with open(path, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    return {line[0]: line for line in lines}
+    return list({line[0]: line for line in lines}.values())
 
 
-def _top_level(record: bytes) -> Iterator[str]:
-    """What can be imported of a wheel: files of its root that are modules, and folders that hold any."""
+def _top_level(record: bytes) -> Iterator[Tuple[str, int]]:
+    """What can be imported of a wheel, and bytes of it: files of its root that are modules, and folders that hold any."""
     for row in csv.reader(io.StringIO(record.decode("utf-8"))):
         path = re.sub(r"^[^/]+\.data/(?:purelib|platlib)/", "", row[0]) if row else ""
         folder, slash, _ = path.partition("/")
         match = _MODULE.fullmatch(path.rpartition("/")[2])
         if match and (folder.isidentifier() if slash else True):
-            yield folder if slash else match.group(1)
+            yield folder if slash else match.group(1), int("".join(row[2:]) or 0)

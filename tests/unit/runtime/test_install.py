@@ -124,7 +124,7 @@ def test_an_interrupt_while_pip_runs_leaves_nothing(home: Home, monkeypatch: pyt
         raise KeyboardInterrupt
 
     bundle = home.bundle()
-    monkeypatch.setattr("wheelhouse_builder.runtime.pip_engine.run", interrupted)
+    monkeypatch.setattr("wheelhouse_builder.runtime.pip_engine.run_side_by_side", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_install(bundle, Destination(venv=str(home.venv)), home.trust)
     assert home.names() == set()

@@ -34,7 +34,8 @@ def test_parts_within_and_across_entries_in_memory_and_in_files(tmp_path: Path, 
     ]  # fmt: skip
     assert len(list(tmp_path.iterdir())) == {0: 2, 4: 1, 100: 0}[room]
     made.keep(())
-    assert not made.holds(["pool/0000"])
+    with pytest.raises(BundleRefused, match="was not read"):
+        made.view(0, 1)
 
 
 @pytest.mark.parametrize("part", [(9, 2), (10, 1), (-1, 2), (100, 1)])
