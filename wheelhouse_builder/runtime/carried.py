@@ -66,7 +66,7 @@ def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str) -> 
     What a wheel itself brings for a source stays. Raises BundleRefused, OSError.
     """
     sources = set(placed.sources)
-    for source, compiled in _members(path, data):
+    for source, compiled in members_of(path, data):
         if source not in sources:
             raise _refused(path, "%s is no source of its wheel, or there twice" % ascii(source))
         sources.remove(source)
@@ -78,8 +78,8 @@ def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str) -> 
             yield placed.path_of(source)
 
 
-def _members(path: str, data: bytes) -> Iterator[Tuple[str, bytes]]:
-    """Each source, as RECORD has it, and what was compiled of it."""
+def members_of(path: str, data: bytes) -> Iterator[Tuple[str, bytes]]:
+    """Each source in ``data``, the entry ``path``, as RECORD has it, and what was compiled of it. Raises BundleRefused."""
     at = len(MAGIC)
     if data[:at] != MAGIC:
         raise _refused(path, "it does not begin as bytecode does")

@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional, Sequence
 from .ancestry import require_own
 from .bases import Bases
 from .bundle import VerifiedBundle, open_bundle, verify
+from .compiled import require_compiled
 from .elsewhere import Interpreter, ask
 from .errors import UsageError
 from .foresee import foresee
@@ -20,7 +21,7 @@ from .manifest import CATALOGUE, Manifest
 from .memory import read_memory, remembering
 from .places import Place, release_place, shared_place, venv_place
 from .policy import read_trust
-from .progress import Progress
+from .progress import NoProgress, Progress
 from .report import Report, inspected, tell_rewritten, verified
 from .signed_receipt import receipt_key
 from .staging import staging
@@ -51,7 +52,7 @@ def run_verify(
     deep: bool = False,
     progress: Optional[Progress] = None,
 ) -> Report:
-    """Checks 1 to 6, and with ``deep`` 7 and 8 for every target, in a private directory that goes away again.
+    """Checks 1 to 6, and with ``deep`` 7 and 8 for every target and its bytecode, in a private directory that goes away again.
 
     ``bases``, here and below: bundles, or directories of wheels, from which a delta takes what it does not hold.
     ``trust`` is the path of a trust store, ``state`` that of the state file, which is only read; None: this host's own.
@@ -61,7 +62,9 @@ def run_verify(
     with verify(path, store, progress, memory=read_memory(state), volumes=volumes) as bundle:
         if deep:
             with staging(tempfile.gettempdir()) as scratch, closing(Bases(bases, store)) as held:
-                extract(bundle, os.path.join(scratch, "tree"), scratch, bundle.manifest.targets, progress, exact=True, bases=held)
+                tree = os.path.join(scratch, "tree")
+                extract(bundle, tree, scratch, bundle.manifest.targets, progress, exact=True, bases=held)
+                require_compiled(bundle, tree, scratch, progress or NoProgress())
         return verified("verify", bundle, 8 if deep else 6)
 
 
