@@ -1,56 +1,41 @@
 """A catalogue of much-used projects for many targets, beside a loop of ``pip download`` over a sample of the same cells.
 
-A cell is one project on one target. Both start with nothing. wheelhouse resolves, fetches, checks and rehearses; pip downloads, and where
-it fails, or brings what does not fit the target, that is not held against it. It is told all the tags that it needs, which a loop by
-hand leaves out.
+A cell is one project on one target. Both start with nothing. wheelhouse resolves, fetches, checks, audits, rehearses, packs all of it into
+one signed file and verifies that; pip downloads, and where it fails, or brings what does not fit the target, that is not held against it.
+It is told all the tags that it needs, which a loop by hand leaves out.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 import statistics
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from tests.bench.measure import Contender, Run, run
 from tests.data import DATA
-from tests.support.cli import environment
+from tests.support.cli import environment, wheelhouse
 from wheelhouse_builder.model.target import Target
 
 PLATFORMS = ("manylinux_2_28_x86_64", "win_amd64", "manylinux_2_28_aarch64", "macosx_14_0_arm64", "musllinux_1_2_x86_64")
 PYTHONS = ("cp310", "cp311", "cp312", "cp313", "cp314")
 SAMPLE = 6
 """Cells that pip is asked for: it takes 5 to 60 seconds for each."""
-CATALOGUE = """\
-import json, sys
-from dataclasses import replace
-from pathlib import Path
-from wheelhouse_builder.adapters.index import IndexClient
-from wheelhouse_builder.adapters.store import Store
-from wheelhouse_builder.fetch import Fetched
-from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.rehearse import rehearse
-from wheelhouse_builder.reporter import Silent
-from wheelhouse_builder.resolve import Requirements
-from wheelhouse_builder.resolve.catalogue import resolve_catalogue
-asked, out = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[1]).parent
-store = Store(out / "store")
-with IndexClient() as client:
-    fetched = Fetched(store=store, client=client, reporter=Silent(), excused={})
-    requirements = replace(Requirements.from_texts(*asked["projects"]), keep=1)
-    targets = [Target.parse(name) for name in asked["targets"]]
-    locks = resolve_catalogue(requirements, targets, pages=client, cache=store.root, bring=fetched.good_ones)
-    wheels = fetched.all(file for lock in locks for file in lock.files)
-    rehearse(locks, wheels)
-    told = {"files": len(wheels), "bytes": sum(wheel.size for wheel in wheels.values()), "requests": client.requests}
-    told["cells"] = sum(len(lock.closures or ()) for lock in locks)
-    told["lacking"] = sum(len(lock.lacking) for lock in locks)
-(out / "told.json").write_text(json.dumps(told))
+SPEC = """\
+bundle: shelf
+version: "1"
+kind: catalogue
+keep: 1
+requirements: {projects}
+targets: {targets}
 """
+BUNDLE = '"$0" -m wheelhouse_builder bundle -o shelf.whb --key key --effort fast --verbose --json >told.json 2>notes'
 
 
 def some() -> str:
@@ -70,20 +55,18 @@ def _projects(count: int) -> list[str]:
 def _bench(projects: list[str], targets: list[str]) -> str:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "asked.json").write_text(json.dumps({"projects": projects, "targets": targets}))
-        ours = run(
-            Contender(
-                name="wheelhouse",
-                command=(sys.executable, "-c", CATALOGUE, str(folder / "asked.json")),
-                env=environment(folder),
-            )
-        )
-        told = json.loads((folder / "told.json").read_text())
+        (folder / "wheelhouse.yaml").write_text(SPEC.format(projects=json.dumps(projects), targets=json.dumps(targets)))
+        wheelhouse("keygen", "--key", "key", cwd=folder)
+        command = ("sh", "-ec", f'cd "$1"; {BUNDLE} || {{ tail notes; exit 1; }}', sys.executable, str(folder))
+        ours = run(Contender(name="wheelhouse", command=command, env=environment(folder)))
+        wheelhouse("verify", "shelf.whb", "--trust", "key.allowed_signers", cwd=folder)
+        told, notes = json.loads((folder / "told.json").read_text()), (folder / "notes").read_text().splitlines()
         cells = random.Random(0).sample([(project, target) for project in projects for target in targets], SAMPLE)
         theirs = [_download(project, Target.parse(target), folder) for project, target in cells]
-    return "\n".join(
-        [_ours(ours, told), *(_theirs(cell, each) for cell, each in zip(cells, theirs, strict=True)), _ratio(ours, told, theirs)]
-    )
+    count = len(projects) * len(targets)
+    steps = [f"  {line}" for line in notes if re.fullmatch(r"[a-z ]+: .*( s| times)", line)]
+    loop = [_theirs(cell, each) for cell, each in zip(cells, theirs, strict=True)]
+    return "\n".join([_ours(ours, told, count), *steps, *loop, _ratio(ours, count, theirs)])
 
 
 def _download(project: str, target: Target, folder: Path) -> Run:
@@ -102,10 +85,12 @@ def _download(project: str, target: Target, folder: Path) -> Run:
     )
 
 
-def _ours(figures: Run, told: dict[str, int]) -> str:
+def _ours(figures: Run, told: dict[str, Any], cells: int) -> str:
+    bundle = told["bundle"]
     return (
-        f"wheelhouse: {told['cells']} cells, {told['lacking']} that cannot be had: {figures.wall:.0f} s, {figures.cpu:.0f} s of CPU,"
-        f" peak {figures.peak / 1e6:.0f} MB; {told['files']} files, {told['bytes'] / 1e6:.0f} MB, {told['requests']} requests"
+        f"wheelhouse: {cells} cells, {len(told['lacking'])} that cannot be had: {figures.wall:.0f} s, {figures.cpu:.0f} s of CPU,"
+        f" peak {figures.peak / 1e6:.0f} MB; {bundle['distributions']} files, {bundle['wheels_size'] / 1e6:.0f} MB,"
+        f" as one file {bundle['size'] / 1e6:.0f} MB"
     )
 
 
@@ -113,7 +98,7 @@ def _theirs(cell: tuple[str, str], figures: Run) -> str:
     return f"  pip download {cell[0]} for {cell[1]}: {figures.wall:.1f} s"
 
 
-def _ratio(ours: Run, told: dict[str, int], theirs: list[Run]) -> str:
-    mine = ours.wall / (told["cells"] + told["lacking"])
+def _ratio(ours: Run, cells: int, theirs: list[Run]) -> str:
+    mine = ours.wall / cells
     other = statistics.mean(each.wall for each in theirs)
     return f"a cell takes wheelhouse {mine:.3f} s and pip download {other:.1f} s on average: ÷ {other / mine:.0f}"
