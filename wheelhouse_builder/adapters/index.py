@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -523,15 +524,40 @@ def _json_file(project: str, page: Page, entry: Mapping[str, Any]) -> IndexFile:
         project=project,
         filename=_plain_filename(entry["filename"]),
         url=_absolute(page.url, entry["url"])[0],
-        hashes={str(name): str(value).lower() for name, value in entry["hashes"].items()},
+        hashes=_digests({str(name): str(value).lower() for name, value in entry["hashes"].items()}),
         size=int(entry["size"]) if entry.get("size") is not None else None,
         uploaded=_time(entry.get("upload-time")),
-        requires_python=entry.get("requires-python") or None,
+        requires_python=intern(str(entry.get("requires-python") or "")) or None,
         yanked=yanked is not False,
         yanked_reason=yanked if isinstance(yanked, str) else "",
         metadata=bool(metadata),
         provenance=_link(page.url, entry.get("provenance")),
     )
+
+
+class _Sha256(Mapping[str, str]):
+    """The one digest that most indexes tell of a file, in a quarter of what a dict takes: a catalogue's pages name half a million files."""
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, digest: bytes) -> None:
+        self._digest = digest
+
+    def __getitem__(self, algorithm: str) -> str:
+        if algorithm != "sha256":
+            raise KeyError(algorithm)
+        return self._digest.hex()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("sha256",))
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _digests(told: Mapping[str, str]) -> Mapping[str, str]:
+    plain = told.keys() == {"sha256"} and re.fullmatch("[0-9a-f]{64}", told["sha256"])
+    return _Sha256(bytes.fromhex(told["sha256"])) if plain else told
 
 
 def _parse_html(project: str, page: Page) -> tuple[IndexFile, ...]:
@@ -552,9 +578,9 @@ def _html_file(project: str, base: str, anchor: Mapping[str, str]) -> IndexFile:
         project=project,
         filename=_plain_filename(unquote(urlsplit(url).path.rpartition("/")[2]) or "-"),
         url=url,
-        hashes={algorithm: digest.lower()} if digest else {},
+        hashes=_digests({algorithm: digest.lower()} if digest else {}),
         uploaded=_time(anchor.get("data-upload-time")),
-        requires_python=anchor.get("data-requires-python") or None,
+        requires_python=intern(anchor.get("data-requires-python") or "") or None,
         yanked="data-yanked" in anchor,
         yanked_reason=anchor.get("data-yanked", ""),
         metadata=metadata is not None and metadata != "false",

@@ -37,10 +37,16 @@ class _Named:
 
 
 class Stock:
-    """What the index behind ``shelf`` has. Not for several threads at a time."""
+    """What the index behind ``shelf`` has. Not for several threads at a time.
+
+    It remembers hundreds of thousands of names, which have to go when it goes: nothing of that is kept for the whole process.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._version = cache(Version)
+        self._tags = cache(parse_tag)
+        self._ranks = cache(_ranks)
         self._named: dict[NormalizedName, Sequence[_Named]] = {}
         self._chosen: dict[tuple[NormalizedName, str], tuple[LockedWheel, ...]] = {}
         self._locked: dict[str, LockedWheel] = {}
@@ -50,7 +56,7 @@ class Stock:
         new = [project for project in projects if project not in self._named]
         self._shelf.read(new)
         for project in new:
-            self._named[project] = [named for file in self._shelf.listed(project) if (named := _named(project, file)) is not None]
+            self._named[project] = [named for file in self._shelf.listed(project) if (named := self._name(project, file)) is not None]
 
     def knows(self, project: NormalizedName) -> bool:
         """Whether the page of ``project`` was read."""
@@ -69,7 +75,7 @@ class Stock:
 
     def _choose(self, project: NormalizedName, target: Target) -> tuple[LockedWheel, ...]:
         """The best wheel of each release: the tag that the target likes best, then the newest build."""
-        ranks = _ranks(target.tags)
+        ranks = self._ranks(target.tags)
         best: dict[Version, tuple[tuple[int, tuple[int, str], str], _Named]] = {}
         for wheel in self._named[project]:
             position = min((ranks[tag] for tag in wheel.tags if tag in ranks), default=None)
@@ -79,6 +85,18 @@ class Stock:
             if wheel.version not in best or rank > best[wheel.version][0]:
                 best[wheel.version] = (rank, wheel)
         return tuple(self._as_locked(project, best[version][1]) for version in sorted(best, reverse=True))
+
+    def _name(self, project: NormalizedName, file: IndexFile) -> _Named | None:
+        """The wheel, if it is one that could be chosen: not yanked, with a digest, and with a name that is one."""
+        match = _WHEEL.fullmatch(file.filename)
+        if match is None or file.yanked or "sha256" not in file.hashes or canonicalize_name(match["project"]) != project:
+            return None
+        try:
+            version, tags = self._version(match["version"]), self._tags(match["tags"])
+        except (InvalidVersion, InvalidTag):
+            return None
+        build = (int(match["number"]), match["build"]) if match["number"] else (-1, "")
+        return _Named(file=file, version=version, build=build, tags=tags)
 
     def _as_locked(self, project: NormalizedName, wheel: _Named) -> LockedWheel:
         file = wheel.file
@@ -106,23 +124,5 @@ def nearest_release(project: NormalizedName, target: Target, bounds: SpecifierSe
         return next(bounds.filter(wheel.version for wheel in stock.of(project, target)), None)
 
 
-@cache
 def _ranks(tags: tuple[Tag, ...]) -> Mapping[Tag, int]:
     return {tag: position for position, tag in reversed(list(enumerate(tags)))}
-
-
-def _named(project: NormalizedName, file: IndexFile) -> _Named | None:
-    """The wheel, if it is one that could be chosen: not yanked, with a digest, and with a name that is one."""
-    match = _WHEEL.fullmatch(file.filename)
-    if match is None or file.yanked or "sha256" not in file.hashes or canonicalize_name(match["project"]) != project:
-        return None
-    try:
-        version, tags = _version(match["version"]), _tags(match["tags"])
-    except (InvalidVersion, InvalidTag):
-        return None
-    build = (int(match["number"]), match["build"]) if match["number"] else (-1, "")
-    return _Named(file=file, version=version, build=build, tags=tags)
-
-
-_version = cache(Version)
-_tags = cache(parse_tag)
