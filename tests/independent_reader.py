@@ -291,7 +291,7 @@ def rebuild(skeleton: bytes, pool: bytes, limit: int) -> bytes:
     moves, lengths = [[varint(data) for _ in range(n)] for _ in range(2)]
     methods, numbers = data.read(n), [struct.unpack(f"<{n}{kind}", data.read(n * struct.calcsize(kind))) for kind in "HHHHIHIII"]
     sizes = [[varint(data) for _ in range(n)] for _ in range(4)]
-    texts = [[data.read(size) for size in column] for column in sizes]
+    texts = [[data.read(min(size, 65536)) for size in column] for column in sizes]
     require([list(map(len, column)) for column in texts] == sizes, "a skeleton is cut short")
     for move, length, method, name, extra, central_extra, remark, *fields in zip(moves, lengths, methods, *texts, *numbers, strict=True):
         start = end + (move >> 1 ^ -(move & 1))
