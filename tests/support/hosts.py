@@ -6,6 +6,7 @@ tar, and may write below /opt alone, not to /tmp either.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -138,17 +139,19 @@ def bubblewrap(root: Path, media: Path, place: Path, more: Sequence[str | Path] 
 
 
 def kept(make: Callable[..., None]) -> Callable[..., Path]:
-    """What ``make`` makes at the path that is its first argument, made once; what it was killed at is made anew."""
+    """What ``make`` makes at the path that is its first argument, made once, by one of us; what it was killed at is made anew."""
 
     @functools.wraps(make)
     def path(*arguments: str) -> Path:
         place = CACHE / "-".join([make.__name__.strip("_"), *arguments])
-        if not place.exists():
-            draft = place.with_name(place.name + ".draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.parent.mkdir(parents=True, exist_ok=True)
-            make(draft, *arguments)
-            draft.rename(place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.with_name(place.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.exists():
+                draft = place.with_name(place.name + ".draft")
+                shutil.rmtree(draft, ignore_errors=True)
+                make(draft, *arguments)
+                draft.rename(place)
         return place
 
     return path
@@ -161,11 +164,9 @@ def debian_root(root: Path, suite: str, machine: str = "amd64", python: str = "p
     Of another machine nothing can be run yet: its packages are unpacked, and not set up.
     """
     foreign = ["--foreign"] if machine != "amd64" else []
-    subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--arch={machine}", f"--include={python}", *foreign, suite, root],
-        check=True,
-        capture_output=True,
-    )
+    # What it mounts goes with its namespace, also when it is killed: a draft is deleted.
+    command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--arch={machine}", f"--include={python}", *foreign, suite, root]
+    subprocess.run(command, check=True, capture_output=True)
     if foreign:
         for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
             subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
