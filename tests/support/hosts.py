@@ -165,8 +165,8 @@ def debian_root(root: Path, suite: str, machine: str = "amd64", python: str = "p
     """
     foreign = ["--foreign"] if machine != "amd64" else []
     # What it mounts goes with its namespace, also when it is killed: a draft is deleted.
-    command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--arch={machine}", f"--include={python}", *foreign, suite, root]
-    subprocess.run(command, check=True, capture_output=True)
+    wanted = ["--variant=minbase", f"--arch={machine}", f"--include={python}", *foreign, suite, str(root)]
+    subprocess.run(["unshare", "--mount", "debootstrap", *wanted], check=True, capture_output=True)
     if foreign:
         for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
             subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
