@@ -59,10 +59,20 @@ def test_it_is_passed_over_where_nobody_trusts_it(tmp_path: Path, small: Draft, 
 
 
 @OTHERS
-def test_its_malformed_signature_refuses_though_nobody_trusts_it(tmp_path: Path, small: Draft, key: Key) -> None:
-    name, armored = sshsig.member_name(key.public_key), sshsig.encode(key.public_key, NAMESPACE, b"")
+def test_its_malformed_signature_refuses_though_another_is_good(tmp_path: Path, small: Draft, key: Key) -> None:
     with pytest.raises(SignatureRefused, match="malformed"):
-        check(tmp_path, replace(small, control={**small.control, name: armored}).signed(OURS), OURS)
+        check(tmp_path, with_malformed_signature(small, key).signed(OURS), key, OURS)
+
+
+@OTHERS
+def test_its_malformed_signature_is_passed_over_where_nobody_trusts_it(tmp_path: Path, small: Draft, key: Key) -> None:
+    with check(tmp_path, with_malformed_signature(small, key).signed(OURS), OURS) as bundle:
+        assert [each.public_key for each in bundle.signers] == [OURS.public_key]
+
+
+def with_malformed_signature(made: Draft, key: Key) -> Draft:
+    armored = sshsig.encode(key.public_key, NAMESPACE, b"")
+    return replace(made, control={**made.control, sshsig.member_name(key.public_key): armored})
 
 
 def test_a_security_key_that_was_not_touched_refuses(tmp_path: Path, small: Draft) -> None:
