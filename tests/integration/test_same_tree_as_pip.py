@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 VERSIONS = [version for version in cpythons() if int(version.partition(".")[2]) >= 11]
 """Those that the newest pip runs on, but for 3.10: the last numpy for it brings compiled code along, of which pip leaves a wrong digest."""
 PIP = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+MAKE_VENV = "import venv; venv.EnvBuilder(symlinks=True).create('venv')"
+"""As the library has it; of its command line, newer ones also leave a .gitignore."""
 SOME = ("django", "numpy", "uvicorn", "tzdata", "zope-interface")
 VERSIONS_SEEN = (
     "import importlib.metadata, json; print(json.dumps(sorted((d.name, d.version) for d in importlib.metadata.distributions())))"
@@ -38,7 +40,7 @@ def said(*command: str | Path, cwd: Path) -> str:
 
 
 def installed_by_pip(folder: Path, python: Path, target: str, options: Sequence[str]) -> None:
-    said(python, "-I", "-m", "venv", "--without-pip", "venv", cwd=folder)
+    said(python, "-I", "-c", MAKE_VENV, cwd=folder)
     [pip] = (folder / "house/wheels").glob("pip-*.whl")
     (folder / "pip.txt").write_text(f"pip=={pip.name.split('-')[1]}\n")
     asked = ("--no-index", "--no-deps", "--find-links", "house/wheels", "-r", f"house/targets/{target}/requirements.txt")
