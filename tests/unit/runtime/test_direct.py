@@ -16,15 +16,22 @@ import pytest
 
 from tests.support.bundles import OURS, write_trust
 from tests.support.cli import environment
+from tests.support.contents import held, make_lock
 from tests.support.handmade import bundle_for
 from tests.support.pip import bundled_pip
 from tests.support.trees import differences
 from tests.support.wheels import EPOCH, core_metadata, make_wheel, wheel_members, wheel_metadata
+from tests.support.zips import ZipMember, deflated
+from tests.support.zips import write_zip as write_odd_zip
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.pack import Contents, pack
 from wheelhouse_builder.runtime import placing
-from wheelhouse_builder.runtime.commands import Destination, Manner, run_install
+from wheelhouse_builder.runtime.bundle import verify
+from wheelhouse_builder.runtime.commands import Destination, Manner, run_install, run_unpack
 from wheelhouse_builder.runtime.errors import BundleRefused, InstallError, UsageError
 from wheelhouse_builder.runtime.host import this_host
 from wheelhouse_builder.runtime.placing import write_new
+from wheelhouse_builder.runtime.policy import read_trust
 from wheelhouse_builder.runtime.report import Report
 
 ODD_FILES = {
@@ -247,3 +254,23 @@ def test_the_report_names_no_check_that_was_not_made(tmp_path: Path) -> None:
 def test_an_engine_that_there_is_not_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no engine 'conda'"):
         run_install("acme.whb", Destination(venv=str(tmp_path / "venv")), None, Manner(engine="conda"))
+
+
+@pytest.mark.parametrize("engine", ["direct", "pip"])
+def test_a_wheel_that_no_skeleton_tells_travels_as_it_is(tmp_path: Path, engine: str) -> None:
+    members = [ZipMember(name=name, content=data, data=deflated(data)) for name, data in wheel_members("turned", "1.0").items()]
+    turned = write_odd_zip(tmp_path / "turned-1.0-py3-none-any.whl", members, directory_order=range(len(members) - 1, -1, -1))
+    everything = [held(path) for path in (turned, make_wheel(tmp_path, "plain", "2.0"), bundled_pip())]
+    lock = make_lock(Target.parse("this").name, everything[:-1], everything[-1:])
+    contents = Contents.gather(name="acme", version="1", locks=[lock], wheels={each.filename: each for each in everything})
+    pack(contents, tmp_path / "acme.whb", signers=[OURS], effort="fast")
+    trust = str(write_trust(tmp_path, OURS))
+    with verify(str(tmp_path / "acme.whb"), read_trust(trust)) as bundle:
+        entries = {entry.path for frame in bundle.manifest.frames for entry in frame.entries}
+    assert {f"wheels/{turned.name}", "skeletons/plain-2.0-py3-none-any.whl"} <= entries
+    assert f"skeletons/{turned.name}" not in entries
+    run_unpack(str(tmp_path / "acme.whb"), str(tmp_path / "out"), trust)
+    assert (tmp_path / "out/wheels" / turned.name).read_bytes() == turned.read_bytes()
+    manner = Manner(engine=engine, compile=False, imports=False)
+    run_install(str(tmp_path / "acme.whb"), Destination(venv=str(tmp_path / "venv")), trust, manner)
+    subprocess.run([tmp_path / "venv/bin/python", "-I", "-c", "import turned, plain"], check=True)
