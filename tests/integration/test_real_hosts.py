@@ -22,8 +22,8 @@ for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
     for record in glob.glob(os.path.join(place, "*.dist-info", "RECORD")):
         with open(record, encoding="utf-8", newline="") as file:
             for row in csv.reader(file):
-                top, _, rest = row[0].partition("/")
-                if "/" not in rest and top[0] not in "._" and row[0].endswith((".py", ".so", ".pyd")):
+                top, folder, rest = row[0].partition("/")
+                if "/" not in rest and top[0] not in "._" and not (folder and "." in top) and row[0].endswith((".py", ".so", ".pyd")):
                     names.add(top.partition(".")[0])
 names -= set(sys.argv[1:])
 for name in sorted(names, key=lambda name: (name == "pip", name)):
