@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import sys
-from typing import Dict, Iterator, List, Sequence, Tuple
+from functools import partial
+from typing import Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from .child import run
 from .errors import EnvironmentFailure, InstallError
@@ -95,9 +96,9 @@ def relocate(environment: str, final: str, executable: str = "") -> None:
     changes = [(os.fsencode(environment), os.fsencode(final))]
     if executable:
         changes.insert(0, (os.fsencode(interpreter_of(environment)), os.fsencode(executable)))
-    rows = [row for path in _naming_files(environment) for row in _rewrite(path, changes)]
-    for path in _records(environment) if rows else ():
-        _rewrite(path, rows)
+    changed = {path: content for path in _naming_files(environment) for content in _rewritten(path, changes)}
+    for record in _records(environment) if changed else ():
+        _tell_anew(record, changed)
 
 
 def _naming_files(environment: str) -> Iterator[str]:
@@ -115,8 +116,8 @@ def _records(environment: str) -> Iterator[str]:
             yield os.path.join(folder, "RECORD")
 
 
-def _rewrite(path: str, changes: Sequence[Tuple[bytes, bytes]]) -> List[Tuple[bytes, bytes]]:
-    """Make the changes in the file at ``path``; returns what has to change in a RECORD that holds the file: nothing, if nothing did."""
+def _rewritten(path: str, changes: Sequence[Tuple[bytes, bytes]]) -> List[bytes]:
+    """Make the changes in the file at ``path``; returns its new content: nothing, if nothing changed."""
     with open(path, "rb") as file:
         before = after = file.read()
     for old, new in changes:
@@ -125,7 +126,25 @@ def _rewrite(path: str, changes: Sequence[Tuple[bytes, bytes]]) -> List[Tuple[by
         return []
     with open(path, "wb") as file:
         file.write(after)
-    return [(_row_end(before), _row_end(after))]
+    return [after]
+
+
+def _tell_anew(record: str, changed: Mapping[str, bytes]) -> None:
+    """Let the RECORD at ``record`` say what the files that it holds are now; older pips tell what a script was in its wheel."""
+    with open(record, "rb") as file:
+        before = after = file.read()
+    site_packages = os.path.dirname(os.path.dirname(record))
+    for path, content in changed.items():
+        name = os.fsencode(os.path.relpath(path, site_packages).replace(os.sep, "/"))
+        row = re.compile(rb'^("?%s"?),sha256=[^,\r\n]*,\d*' % re.escape(name), re.MULTILINE)
+        after = row.sub(partial(_with_end, _row_end(content)), after)
+    if after != before:
+        with open(record, "wb") as file:
+            file.write(after)
+
+
+def _with_end(end: bytes, row: "re.Match[bytes]") -> bytes:
+    return row.group(1) + end
 
 
 def _row_end(content: bytes) -> bytes:
