@@ -50,7 +50,10 @@ NEEDED = ("dev", "proc", "tmp", "mnt")
 """Directories that whoever enters a system wants to find."""
 HINT = "make it anew: skopeo copy docker://… oci:DIR"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-_UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, tarfile.TarError, zlib.error, zstandard.ZstdError)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+    *(tarfile.TarError, zlib.error, zstandard.ZstdError),
+)
 """What reading a file that somebody else made may raise."""
 
 
@@ -137,10 +140,12 @@ def _unpack(layout: _Layout, cache: Path) -> Image:
     architecture = _architecture()
     if (config["os"], config["architecture"]) != ("linux", architecture):
         raise ValueError(f"it is for {config['os']} on {config['architecture']}, not for linux on {architecture}")
+    environment = dict(text.partition("=")[::2] for text in config.get("config", {}).get("Env") or ())
+    if "\0" in "".join([*environment, *environment.values()]):
+        raise ValueError("its environment holds a NUL")
     root = cache / descriptor["digest"].removeprefix("sha256:")
     if not root.exists():
         _make_root(layout, manifest["layers"], config["rootfs"]["diff_ids"], root)
-    environment = dict(text.partition("=")[::2] for text in config.get("config", {}).get("Env") or ())
     return Image(root=root, digest=descriptor["digest"], environment=environment)
 
 

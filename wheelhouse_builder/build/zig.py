@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -123,8 +122,11 @@ class Zig:
             shutil.copytree(before, draft) if before else draft.mkdir()
             if problem := self._compile_libraries(zig, triple, language, draft):
                 return Unready(problem=f"zig cannot compile for {triple}: {problem}")
-            with suppress(OSError):  # another run may have been faster
+            try:
                 draft.rename(folder)
+            except OSError:  # another run was faster
+                if not folder.is_dir():
+                    raise
         return folder
 
     def _compile_libraries(self, zig: Path, triple: str, language: str, cache: Path) -> str:

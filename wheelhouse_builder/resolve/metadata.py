@@ -54,7 +54,10 @@ def ask_metadata(asked: Asked, runner: Runner) -> str:
         script = 'cd src && exec "$@"'
         ask = [python, f"{INSIDE}/{CHILD.name}", asked.backend.name, f"{INSIDE}/said", *asked.backend.path]
         _step(sandbox, folder, ["sh", "-c", script, "sh", *ask])
-        return (folder / "said/METADATA").read_text(encoding="utf-8")
+        said = folder / "said/METADATA"
+        if said.parent.is_symlink() or said.is_symlink() or not said.is_file():
+            raise DistributionError("its build backend left no file METADATA: a link in its place leads anywhere on this host")
+        return said.read_text(encoding="utf-8")
 
 
 def _lay_out(asked: Asked, folder: Path) -> None:

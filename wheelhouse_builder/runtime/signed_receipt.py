@@ -74,8 +74,11 @@ def signed(receipt: bytes, key: ReceiptKey, scratch: str) -> bytes:
 
 def signature_in(environment: str) -> Optional[Sshsig]:
     """The good signature over the receipt in ``environment``, by whomever; None where there is none. Raises OSError."""
+    paths = [os.path.join(environment, name) for name in (FILENAME, SIGNATURE)]
+    if not all(map(os.path.isfile, paths)):  # nor pipes, which somebody put there and which never end
+        return None
     try:
-        with open(os.path.join(environment, FILENAME), "rb") as receipt, open(os.path.join(environment, SIGNATURE), "rb") as file:
+        with open(paths[0], "rb") as receipt, open(paths[1], "rb") as file:
             signature = parse(file.read(MAX_SIGNATURE_SIZE + 1))
             return signature if _fits(signature, receipt.read(MOST)) else None
     except (FileNotFoundError, SignatureRefused):

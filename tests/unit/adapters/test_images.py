@@ -189,6 +189,22 @@ def test_an_image_for_another_machine_or_of_unknown_layers_is_refused(layout: Pa
     assert "vnd.example.secret" in refused(layout, cache)
 
 
+def test_an_environment_that_no_process_could_have_is_refused_before_anything_is_unpacked(layout: Path, cache: Path) -> None:
+    descriptor = make_layout(layout, [file("a")])
+    manifest = json.loads((layout / "blobs/sha256" / descriptor["digest"][7:]).read_text())
+    config = json.loads((layout / "blobs/sha256" / manifest["config"]["digest"][7:]).read_text())
+    config["config"] = {"Env": ["PATH=/bin\0/usr/bin"]}
+    manifest["config"] = put(layout, json.dumps(config).encode(), f"{OCI}.config.v1+json")
+    write_index(layout, put(layout, json.dumps(manifest).encode(), f"{OCI}.manifest.v1+json"))
+    assert "NUL" in refused(layout, cache)
+
+
+def test_an_index_nested_deeper_than_json_is_read_is_refused(layout: Path, cache: Path) -> None:
+    make_layout(layout, [file("a")])
+    (layout / "index.json").write_text("[" * 100_000)
+    assert "cannot be read as an OCI image" in refused(layout, cache)
+
+
 def test_what_is_no_image_is_told(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "nonsense").write_text("no tar")
     assert "cannot be read as an OCI image" in refused(tmp_path / "nonsense", cache)

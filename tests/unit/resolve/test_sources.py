@@ -148,6 +148,27 @@ def test_what_cannot_be_had_is_told_at_once_each_with_its_place(world: World, ac
     assert "cannot be cloned" in fourth
 
 
+@pytest.mark.parametrize("trick", ["link", "pipe", "folder"])
+def test_a_backend_that_leads_out_of_its_folder_is_not_followed(world: World, acme: Path, tmp_path: Path, trick: str) -> None:
+    secret = tmp_path / "METADATA"
+    secret.write_text("Metadata-Version: 2.1\nName: acme\nVersion: 6.6.6\n")
+    left = {"link": f"os.symlink({str(secret)!r}, path)", "pipe": "os.mkfifo(path)", "folder": "os.mkdir(path)"}[trick]
+    backend = acme / "c_backend.py"
+    hook = f"""
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    import os
+    os.mkdir(os.path.join(folder, "acme.dist-info"))
+    path = os.path.join(folder, "acme.dist-info", "METADATA")
+    {left}
+    return "acme.dist-info"
+"""
+    backend.write_text(backend.read_text() + hook)
+    with pytest.raises(DistributionError) as refusal:
+        lock(world, f"acme @ {acme.as_uri()}")
+    assert "left no file METADATA" in str(refusal.value)
+
+
 def test_two_sources_of_one_project_are_refused(world: World, acme: Path, tmp_path: Path) -> None:
     other = make_project(tmp_path / "other", "acme")
     with pytest.raises(SpecError, match="names another source of it"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -112,13 +113,16 @@ def test_a_dry_run_names_the_key_and_signs_nothing(site: Site, keys: Keys) -> No
     assert not site.venv.exists()
 
 
-@pytest.mark.parametrize("defect", ["none", "bad", "changed", "foreign", "namespace", "bundle's", "revoked"])
+@pytest.mark.parametrize("defect", ["none", "pipe", "bad", "changed", "foreign", "namespace", "bundle's", "revoked"])
 def test_receipts_that_nobody_vouches_for_are_named(site: Site, keys: Keys, defect: str) -> None:
     key = keys.make()
     site.install(site.bundle("1.0"), manner=signing(key))
     trust, receipt, signature = keys.trust(key), site.venv / RECEIPT, site.venv / SIGNATURE
     if defect == "none":
         signature.unlink()
+    elif defect == "pipe":  # reading it would never end
+        signature.unlink()
+        os.mkfifo(signature)
     elif defect == "bad":
         signature.write_bytes(signature.read_bytes().replace(b"\n", b"\r\n"))
     elif defect == "changed":
