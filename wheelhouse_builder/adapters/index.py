@@ -44,6 +44,8 @@ MAX_TRIES = 100
 """Of one file, even if each brings a little."""
 ACCEPTED_PAGES = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?:/[A-Za-z0-9_%+~!-][A-Za-z0-9_.%+~!-]*)+")
+"""One that is absolute already, and holds nothing to take out: without credentials, query, fragment and steps upwards."""
 WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
 DISTRIBUTIONS = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz", ".egg")
 
@@ -240,6 +242,7 @@ class IndexClient:
         self._abandoned = threading.Event()
         self._http = _http_client()
         self._counting = threading.Lock()
+        self._parsing = threading.Lock()  # of two pages at once none is parsed sooner, and each takes many times its size meanwhile
         self._requests = 0
 
     def __enter__(self) -> Self:
@@ -261,7 +264,8 @@ class IndexClient:
         """All distributions of ``project`` on the index at the URL ``index`` (``https://pypi.org/simple``)."""
         name = canonicalize_name(project)
         page = self._patiently(lambda: self._page(f"{index.rstrip('/')}/{name}/"))
-        return parse_page(name, page)
+        with self._parsing:
+            return parse_page(name, page)
 
     def download(self, url: str, sink: Sink) -> None:
         """Bring the bytes at ``url`` into ``sink``, those that are missing. Raises IndexFailure; what has arrived stays in the sink."""
@@ -548,6 +552,9 @@ class _Sha256(Mapping[str, str]):
             raise KeyError(algorithm)
         return self._digest.hex()
 
+    def __contains__(self, algorithm: object) -> bool:
+        return algorithm == "sha256"
+
     def __iter__(self) -> Iterator[str]:
         return iter(("sha256",))
 
@@ -615,6 +622,8 @@ def _check_version(page: Page, version: str) -> None:
 
 def _absolute(base: str, link: str) -> tuple[str, str]:
     """The URL that ``link`` means on the page ``base``, without credentials and fragment, and the fragment."""
+    if _PLAIN_URL.fullmatch(link):
+        return link, ""
     parts = urlsplit(split_login(urljoin(base, link))[0])
     return urlunsplit(parts._replace(fragment="")), parts.fragment
 

@@ -15,8 +15,8 @@ where releases have to be weighed against each other does a resolver search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,8 +43,8 @@ from wheelhouse_builder.resolve.solve import Solved, Unsolved, solve
 from wheelhouse_builder.resolve.stock import Stock
 from wheelhouse_builder.resolve.walk import Knowledge, Set, Spoiled, Stuck, Wanted, walk
 
-AT_ONCE = 4
-"""Resolvers that search at the same time; they partly wait for the index."""
+AT_ONCE = 8
+"""Resolvers that search at the same time; they mostly wait for the index."""
 
 Bring = Callable[[Collection[LockedWheel]], Mapping[str, Wheel | str]]
 """Brings wheels into the store; by file name: the wheel, or why it cannot be had."""
@@ -82,29 +82,34 @@ class Wish:
 
     requirement: Requirement
     target: Target
-    candidates: list[LockedWheel]
-    """Releases that were not tried yet, newest first."""
+    candidates: Iterator[LockedWheel]
+    """Releases that were not looked at yet, newest first."""
     left: int
     """How many of them are still wanted."""
     found: list[tuple[Version, Set]] = field(default_factory=list)
+    trying: LockedWheel | None = field(init=False)
+    """The newest release that is left; None: there is none."""
     stuck: bool = False
     lacking: Lacking | None = None
+
+    def __post_init__(self) -> None:
+        self.trying = next(self.candidates, None)
 
     @property
     def open(self) -> bool:
         """Whether there is more to do."""
-        return self.left > 0 and bool(self.candidates)
+        return self.left > 0 and self.trying is not None
 
     def grant(self, version: Version, wheels: Set) -> None:
         """Note what installs ``version``; newer releases cannot be had, or are there already."""
         self.found.append((version, wheels))
-        self.candidates = [wheel for wheel in self.candidates if wheel.version < version]
         self.left -= 1
+        self.trying = next((wheel for wheel in self.candidates if wheel.version < version), None) if self.left else None
         self.stuck = False
 
     def give_up(self, reason: str, nearest: Version | None = None) -> None:
         """No further release can be had; it is lacking only if no other could."""
-        self.candidates = []
+        self.trying = None
         if not self.found:
             self.lacking = Lacking(requirement=self.requirement, reason=reason, nearest=nearest)
 
@@ -141,9 +146,9 @@ class Cataloguer:
     def _wish(self, requirement: Requirement, target: Target) -> Wish:
         project = canonicalize_name(requirement.name)
         previews = bool(requirement.specifier.prereleases)
-        candidates = list(self.known.allowed(project, target, (requirement.specifier,), previews=previews))
+        candidates = self.known.allowed(project, target, (requirement.specifier,), previews=previews)
         wish = Wish(requirement=requirement, target=target, candidates=candidates, left=self.requirements.keep or 1)
-        if not candidates:
+        if not wish.open:
             wish.give_up(*self._nothing(requirement, target))
         return wish
 
@@ -157,29 +162,36 @@ class Cataloguer:
     def _nothing(self, requirement: Requirement, target: Target) -> tuple[str, Version | None]:
         """Why no release can be chosen, and one that could if it were asked for."""
         project = canonicalize_name(requirement.name)
-        if offered := self.known.stock.of(project, target):
+        if offered := list(self.known.stock.of(project, target)):
             return "no release that is asked for has a wheel", self._nearest(requirement, [wheel.version for wheel in offered])
         if self.known.stock.has_wheels(project):
             return "no release has a wheel", None
         return ("it publishes no wheels" if self.engines.shelf.listed(project) else "no index has it"), None
 
     def _answer(self, wishes: Sequence[Wish]) -> None:
-        """Walk, learn what was wanted, walk on; what is stuck then is for a resolver."""
+        """Walk, learn what was wanted, walk on; what is stuck is for a resolver, which searches meanwhile."""
         waiting = [wish for wish in wishes if wish.open]
         self.step.advance(len(wishes) - len(waiting))
-        while waiting:
-            wanted = [answer for wish in waiting if not wish.stuck and (answer := self._walk(wish)) is not None]
-            if wanted:
-                self._learn(wanted)
-            else:
-                self._search([wish for wish in waiting if wish.stuck])
-            done, waiting = len(waiting), [wish for wish in waiting if wish.open]
-            self.step.advance(done - len(waiting))
+        threads = ThreadPoolExecutor(AT_ONCE, "search")
+        searches: list[tuple[Wish, Future[Solved | Unsolved]]] = []
+        try:
+            while waiting:
+                walking = [wish for wish in waiting if not wish.stuck]
+                wanted = [answer for wish in walking if (answer := self._walk(wish)) is not None]
+                searches += [(wish, threads.submit(self._solve, wish)) for wish in walking if wish.stuck]
+                if wanted:
+                    self._learn(wanted)
+                else:
+                    self._take_up([(wish, search.result()) for wish, search in searches])
+                    searches = []
+                done, waiting = len(waiting), [wish for wish in waiting if wish.open]
+                self.step.advance(done - len(waiting))
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def _walk(self, wish: Wish) -> Wanted | None:
         """Go as far as it can be gone with what is known."""
-        while wish.open and not wish.stuck:
-            first = wish.candidates[0]
+        while (first := wish.trying) is not None and not wish.stuck:
             match walk(_exactly(wish.requirement, first.version), first, wish.target, self.known):
                 case Wanted() as wanted:
                     return wanted
@@ -204,13 +216,12 @@ class Cataloguer:
             except UNREADABLE as error:
                 self.known.take(filename, f"{filename} cannot be read: {error}")
 
-    def _search(self, wishes: Sequence[Wish]) -> None:
-        """Have resolvers search; the newest release that they find is as good as one that was walked to."""
-        with ThreadPoolExecutor(AT_ONCE, "search") as threads:
-            answers = list(threads.map(self._solve, wishes))
-        chosen = {wheel for answer in answers if isinstance(answer, Solved) for wheel in answer.choice.wheels}
+    def _take_up(self, answers: Iterable[tuple[Wish, Solved | Unsolved]]) -> None:
+        """Take what resolvers found; the newest release that they find is as good as one that was walked to."""
+        answers = list(answers)
+        chosen = {wheel for _, answer in answers if isinstance(answer, Solved) for wheel in answer.choice.wheels}
         self._read_wheels({wheel for wheel in chosen if not self.known.has_read(wheel)})
-        for wish, answer in zip(wishes, answers, strict=True):
+        for wish, answer in answers:
             if isinstance(answer, Unsolved):
                 wish.give_up(*_reason(answer, wish))
                 continue
@@ -221,10 +232,10 @@ class Cataloguer:
                 wish.grant(wheels[canonicalize_name(wish.requirement.name)].version, wheels)
 
     def _solve(self, wish: Wish) -> Solved | Unsolved:
-        newest = wish.candidates[0].version
         asked = Requirement(str(wish.requirement))
         asked.marker = None
-        asked.specifier = asked.specifier & SpecifierSet(f"<={newest}")
+        if wish.trying is not None:
+            asked.specifier = asked.specifier & SpecifierSet(f"<={wish.trying.version}")
         question = replace(self._question(wish.target), requirements=(str(asked),))
         bounds = (asked, *(line.requirement for line in self.requirements.constraints))
         return solve(question, self.engines.of(wish.target), self.engines.shelf, bounds=bounds)

@@ -6,9 +6,11 @@ A page is read once for all targets of a run, and so is each wheel's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import count
+from operator import itemgetter
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -30,10 +32,13 @@ class _Named:
     """A wheel whose name was read."""
 
     file: IndexFile
-    version: Version
     build: tuple[int, str]
     """(-1, "") where the name has no build tag."""
     tags: frozenset[Tag]
+    """The same object for all wheels that have the same."""
+
+
+_Release = tuple[Version, list[_Named]]
 
 
 class Stock:
@@ -46,47 +51,64 @@ class Stock:
         self._shelf = shelf
         self._version = cache(Version)
         self._tags = cache(parse_tag)
-        self._ranks = cache(_ranks)
-        self._named: dict[NormalizedName, Sequence[_Named]] = {}
-        self._chosen: dict[tuple[NormalizedName, str], tuple[LockedWheel, ...]] = {}
+        self._releases: dict[NormalizedName, Sequence[_Release]] = {}
+        self._tastes: dict[str, _Taste] = {}
+        self._chosen: dict[tuple[NormalizedName, str], tuple[list[LockedWheel], Iterator[LockedWheel]]] = {}
         self._locked: dict[str, LockedWheel] = {}
 
     def read(self, projects: Iterable[NormalizedName]) -> None:
         """Have the pages of ``projects`` read, many at a time. Raises IndexFailure when the index, not the project, is at fault."""
-        new = [project for project in projects if project not in self._named]
+        new = [project for project in projects if project not in self._releases]
         self._shelf.read(new)
         for project in new:
-            self._named[project] = [named for file in self._shelf.listed(project) if (named := self._name(project, file)) is not None]
+            self._releases[project] = self._by_release(project)
 
     def knows(self, project: NormalizedName) -> bool:
         """Whether the page of ``project`` was read."""
-        return project in self._named
+        return project in self._releases
 
-    def of(self, project: NormalizedName, target: Target) -> tuple[LockedWheel, ...]:
-        """The wheels of ``project`` for ``target``, one for each release, newest first; what was yanked is left out (PEP 592)."""
+    def of(self, project: NormalizedName, target: Target) -> Iterator[LockedWheel]:
+        """The wheels of ``project`` for ``target``, one for each release, newest first; what was yanked is left out (PEP 592).
+
+        Mostly the first one will do, so each is chosen when somebody gets there, once.
+        """
         key = (project, target.name)
         if key not in self._chosen:
-            self._chosen[key] = self._choose(project, target)
-        return self._chosen[key]
+            self._chosen[key] = ([], self._choose(project, target))
+        known, further = self._chosen[key]
+        for position in count():
+            if position == len(known):
+                if (wheel := next(further, None)) is None:
+                    return
+                known.append(wheel)
+            yield known[position]
 
     def has_wheels(self, project: NormalizedName) -> bool:
         """Whether there are wheels of ``project``, whatever they are for."""
-        return bool(self._named[project])
+        return bool(self._releases[project])
 
-    def _choose(self, project: NormalizedName, target: Target) -> tuple[LockedWheel, ...]:
+    def _by_release(self, project: NormalizedName) -> Sequence[_Release]:
+        """Newest first."""
+        found: dict[Version, list[_Named]] = {}
+        for file in self._shelf.listed(project):
+            if (named := self._name(project, file)) is not None:
+                found.setdefault(named[0], []).append(named[1])
+        return sorted(found.items(), key=itemgetter(0), reverse=True)
+
+    def _choose(self, project: NormalizedName, target: Target) -> Iterator[LockedWheel]:
         """The best wheel of each release: the tag that the target likes best, then the newest build."""
-        ranks = self._ranks(target.tags)
-        best: dict[Version, tuple[tuple[int, tuple[int, str], str], _Named]] = {}
-        for wheel in self._named[project]:
-            position = min((ranks[tag] for tag in wheel.tags if tag in ranks), default=None)
-            if position is None or not admits(wheel.file.requires_python, target):
-                continue
-            rank = (-position, wheel.build, wheel.file.filename)
-            if wheel.version not in best or rank > best[wheel.version][0]:
-                best[wheel.version] = (rank, wheel)
-        return tuple(self._as_locked(project, best[version][1]) for version in sorted(best, reverse=True))
+        taste = self._taste_of(target)
+        for version, wheels in self._releases[project]:
+            ranked = [(rank, wheel) for wheel in wheels if (rank := taste.rank(wheel)) is not None]
+            if ranked:
+                yield self._as_locked(project, version, max(ranked, key=itemgetter(0))[1].file)
 
-    def _name(self, project: NormalizedName, file: IndexFile) -> _Named | None:
+    def _taste_of(self, target: Target) -> _Taste:
+        if target.name not in self._tastes:
+            self._tastes[target.name] = _Taste(target)
+        return self._tastes[target.name]
+
+    def _name(self, project: NormalizedName, file: IndexFile) -> tuple[Version, _Named] | None:
         """The wheel, if it is one that could be chosen: not yanked, with a digest, and with a name that is one."""
         match = _WHEEL.fullmatch(file.filename)
         if match is None or file.yanked or "sha256" not in file.hashes or canonicalize_name(match["project"]) != project:
@@ -96,14 +118,13 @@ class Stock:
         except (InvalidVersion, InvalidTag):
             return None
         build = (int(match["number"]), match["build"]) if match["number"] else (-1, "")
-        return _Named(file=file, version=version, build=build, tags=tags)
+        return version, _Named(file=file, build=build, tags=tags)
 
-    def _as_locked(self, project: NormalizedName, wheel: _Named) -> LockedWheel:
-        file = wheel.file
+    def _as_locked(self, project: NormalizedName, version: Version, file: IndexFile) -> LockedWheel:
         if file.url not in self._locked:
             self._locked[file.url] = LockedWheel(
                 project=project,
-                version=wheel.version,
+                version=version,
                 filename=file.filename,
                 url=file.url,
                 sha256=file.hashes["sha256"],
@@ -111,6 +132,25 @@ class Stock:
                 uploaded=file.uploaded,
             )
         return self._locked[file.url]
+
+
+class _Taste:
+    """What one target thinks of wheels. Thousands say the same of themselves, so each thought is thought once."""
+
+    def __init__(self, target: Target) -> None:
+        self._positions = {tag: position for position, tag in enumerate(target.tags)}
+        self._position = cache(self._best)
+        self._admits = cache(partial(admits, target=target))
+
+    def rank(self, wheel: _Named) -> tuple[int, tuple[int, str], str] | None:
+        """The higher the better; None: it is not for this target."""
+        position = self._position(wheel.tags)
+        if position is None or not self._admits(wheel.file.requires_python):
+            return None
+        return -position, wheel.build, wheel.file.filename
+
+    def _best(self, tags: frozenset[Tag]) -> int | None:
+        return min((self._positions[tag] for tag in tags if tag in self._positions), default=None)
 
 
 def nearest_release(project: NormalizedName, target: Target, bounds: SpecifierSet, *, pages: Pages, memory: Path) -> Version | None:
@@ -122,7 +162,3 @@ def nearest_release(project: NormalizedName, target: Target, bounds: SpecifierSe
         except IndexFailure:  # what somebody is told of is worse than this
             return None
         return next(bounds.filter(wheel.version for wheel in stock.of(project, target)), None)
-
-
-def _ranks(tags: tuple[Tag, ...]) -> Mapping[Tag, int]:
-    return {tag: position for position, tag in reversed(list(enumerate(tags)))}

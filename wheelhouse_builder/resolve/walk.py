@@ -107,10 +107,21 @@ class Knowledge:
     ) -> Iterator[LockedWheel]:
         """All releases within ``bounds``, newest first; pre-releases with ``previews``, or where there is nothing else (PEP 440)."""
         bounds = (*bounds, *self._constraints_of(project, target))
-        offers = [wheel for wheel in self.stock.of(project, target) if self.within(wheel.version, bounds)]
-        final = [wheel for wheel in offers if not wheel.version.is_prerelease]
-        chosen = offers if previews or not final else final
-        return (wheel for wheel in chosen if self._suits(wheel, target))
+        return (wheel for wheel in self._offers(project, target, bounds, previews=previews) if self._suits(wheel, target))
+
+    def _offers(self, project: NormalizedName, target: Target, bounds: Iterable[SpecifierSet], *, previews: bool) -> Iterator[LockedWheel]:
+        """The same, whatever the wheels themselves say; older ones are looked at when somebody wants them."""
+        offers = (wheel for wheel in self.stock.of(project, target) if self.within(wheel.version, bounds))
+        passed_over = []
+        final = False
+        for wheel in offers:
+            if previews or not wheel.version.is_prerelease:
+                final = True
+                yield wheel
+            else:
+                passed_over.append(wheel)
+        if not final:
+            yield from passed_over
 
     def _suits(self, wheel: LockedWheel | None, target: Target) -> bool:
         """Whether the wheel itself, as far as it is known, is for this Python: an index may not say."""
