@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 import packaging
 import pytest
+from packaging.specifiers import SpecifierSet
 from packaging.tags import mac_platforms
 
 from tests.support.cli import wheelhouse
@@ -20,8 +22,10 @@ from tests.support.pythons import cpythons
 from wheelhouse_builder.runtime import probe
 
 PACKAGING = Path(packaging.__path__[0]).parent
-"""Where our own packaging lies; it runs on 3.9 and newer."""
-FOR_PACKAGING = [version for version in cpythons() if int(version.partition(".")[2]) >= 9]
+"""Where our own packaging lies."""
+_SERVED = SpecifierSet(metadata("packaging")["Requires-Python"])
+FOR_PACKAGING = [version for version in cpythons() if _SERVED.contains(version)]
+"""The Pythons on which it runs: each of its releases may leave an old one behind."""
 WITH_TAGS_IN_PIP = [version for version in cpythons() if int(version.partition(".")[2]) >= 7]
 NEWEST_PIP = {"2.7": "20.3.4", "3.6": "21.3.1"}
 """For the Pythons whose own pip is older than PEP 600."""
