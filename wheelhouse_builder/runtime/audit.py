@@ -25,6 +25,8 @@ Recorded = Dict[str, str]
 """Where an installed RECORD lies, ``path``, and its ``sha256``."""
 Tree = Dict[str, str]
 """What is in a directory, by path with slashes: the digest of a file as RECORD writes it, or where a link points to."""
+Scripts = Dict[str, Tuple[bytes, str]]
+"""Scripts whose first line is rewritten: what it becomes, and the digest of the rest."""
 
 _LINK = "link="
 _SHA256 = "sha256"
@@ -32,6 +34,8 @@ _INSTALLERS = frozenset(["RECORD", "INSTALLER", "REQUESTED", "direct_url.json"])
 """What an installer adds to ``.dist-info`` of its own."""
 _CACHED = re.compile(r"(?P<folder>(?:.*/)?)__pycache__/(?P<name>[^/]+)\.[^./]+(?:\.opt-[12])?\.pyc")
 
+_DOTTED = re.compile(r"//|(?:^|/)\.\.?(?:/|$)|/$")
+"""What normalizing changes in a path."""
 _IN_WHEEL = re.compile(r"[^/]+\.data/scripts/")
 """How pip names scripts of a wheel that it did not install, for it made its own."""
 
@@ -59,11 +63,12 @@ def audit(job: Job, done: Installation, root: Folder, known: Tree) -> Tuple[List
     found = look_over(root, processes())
     here = _Here(job, root)
     wanted: Tree = dict(known)
-    scripts: Dict[str, Tuple[bytes, str]] = {}
-    for record in done.records.values():
-        wanted.update(here.members(record))
-        scripts.update(here.scripts(record))
-    rows, records = _recorded(root, here, done)
+    scripts: Scripts = {}
+    wheels = {filename: here.wheel(record) for filename, record in done.records.items()}
+    for each in wheels.values():
+        wanted.update(each.members)
+        scripts.update(each.scripts)
+    rows, records = _recorded(root, {filename: each.record for filename, each in wheels.items()})
     problems = ["%s is missing." % path for path in sorted(set(wanted) - set(found))]
     for path in sorted(found):
         problem = _problem(path, found[path], wanted, scripts, rows, root, here)
@@ -93,6 +98,15 @@ def damage(environment: Folder, receipt: Receipt) -> List[str]:
     return problems
 
 
+class _Wheel(NamedTuple):
+    """What must be there of one wheel."""
+
+    members: Tree
+    scripts: Scripts
+    record: str
+    """Where its RECORD is installed."""
+
+
 class _Here:
     """Where the members of a wheel lie in one environment."""
 
@@ -104,24 +118,20 @@ class _Here:
         self.bin = self._schemes["scripts"]
         self._first_line = b"#!" + os.fsencode(job.executable)
 
-    def members(self, record: WheelRecord) -> Tree:
-        """What must be there of a wheel, but for scripts whose first line is rewritten."""
-        rewritten = set(self.scripts(record))
-        return {path: digest for path, digest in self._members(record) if path not in rewritten}
+    def wheel(self, record: WheelRecord) -> _Wheel:
+        """What must be there of the wheel that says this of itself."""
+        scripts = self._scripts(record)
+        members = {path: digest for path, digest in self._members(record) if path not in scripts}
+        folders = (posixpath.dirname(path) for path in members if path.endswith(".dist-info/METADATA"))
+        own = next((each for each in folders if posixpath.dirname(each) == self.site_packages), "")  # others are those of what it vendors
+        return _Wheel(members, scripts, posixpath.join(own, "RECORD"))
 
-    def scripts(self, record: WheelRecord) -> Dict[str, Tuple[bytes, str]]:
-        """The scripts whose first line is rewritten: what it becomes, and the digest of the rest."""
+    def _scripts(self, record: WheelRecord) -> Scripts:
         return {
             self._place(name): (self._first_line, _digest(_after_first_line(content)))
             for name, content in record.scripts.items()
             if content.startswith(b"#!python")
         }
-
-    def record(self, record: WheelRecord) -> str:
-        """Where the RECORD of a wheel is installed."""
-        folders = (posixpath.dirname(path) for path in self.members(record) if path.endswith(".dist-info/METADATA"))
-        own = next((each for each in folders if posixpath.dirname(each) == self.site_packages), "")  # others are those of what it vendors
-        return posixpath.join(own, "RECORD")
 
     def _members(self, record: WheelRecord) -> Iterator[Tuple[str, str]]:
         for row in csv.reader(io.StringIO(record.record.decode("utf-8"))):
@@ -134,16 +144,14 @@ class _Here:
     def _place(self, name: str) -> str:
         top, _, rest = name.partition("/")
         if not top.endswith(".data"):
-            return posixpath.join(self.site_packages, name)
+            return "%s/%s" % (self.site_packages, name)
         scheme, _, rest = rest.partition("/")
         if scheme == "headers":
             rest = posixpath.join(top.split("-")[0], rest)
         return posixpath.join(self._schemes[scheme], rest)
 
 
-def _problem(
-    path: str, digest: str, wanted: Tree, scripts: Mapping[str, Tuple[bytes, str]], rows: Mapping[str, str], root: Folder, here: _Here
-) -> Optional[str]:
+def _problem(path: str, digest: str, wanted: Tree, scripts: Scripts, rows: Mapping[str, str], root: Folder, here: _Here) -> Optional[str]:
     """Why the file at ``path`` may not be what it is."""
     if path in wanted and not (rows.get(path) == "" and _is_compiled(path, wanted, scripts)):
         return None if _same(root, path, digest, wanted[path]) else "is not what was signed"
@@ -175,12 +183,11 @@ def _is_made_here(path: str, wanted: Tree, scripts: Container[str], here: _Here)
     return folder == here.bin
 
 
-def _recorded(root: Folder, here: _Here, done: Installation) -> Tuple[Dict[str, str], Dict[str, Recorded]]:
-    """What the installed RECORDs say of each path, and where these lie."""
+def _recorded(root: Folder, paths: Mapping[str, str]) -> Tuple[Dict[str, str], Dict[str, Recorded]]:
+    """What the installed RECORDs, which lie at ``paths``, say of each path; and what the receipt says of them."""
     rows: Dict[str, str] = {}
     records = {}
-    for filename, record in done.records.items():
-        path = here.record(record)
+    for filename, path in paths.items():
         content = _content(root, path) or b""
         records[filename] = {"path": path, "sha256": hashlib.sha256(content).hexdigest()}
         rows.update(rows_of(content, path))
@@ -196,8 +203,13 @@ def rows_of(content: bytes, path: str) -> List[Row]:
     except (UnicodeDecodeError, csv.Error):
         return []
     named = [(row[0].replace("\\", "/"), row[1]) for row in lines if len(row) == 3]
-    named = [row for row in named if not _IN_WHEEL.match(row[0])]
-    return [Row(posixpath.normpath(posixpath.join(site_packages, path)), digest) for path, digest in named]
+    return [Row(_below(site_packages, path), digest) for path, digest in named if not _IN_WHEEL.match(path)]
+
+
+def _below(folder: str, path: str) -> str:
+    """The path that leads there from ``folder``, in its shortest form."""
+    joined = posixpath.join(folder, path)
+    return posixpath.normpath(joined) if _DOTTED.search(joined) else joined
 
 
 def _differs(root: Folder, row: Row) -> bool:
@@ -259,9 +271,12 @@ def _seen(path: str, name: str, handle: Optional[int]) -> Tuple[str, str]:
 
 def _measure(name: str, handle: Optional[int]) -> str:
     digest = hashlib.sha256()
-    with os.fdopen(_open(name, handle), "rb") as file:
-        for piece in iter(lambda: file.read(PIECE), b""):
+    file = _open(name, handle)
+    try:
+        for piece in iter(lambda: os.read(file, PIECE), b""):
             digest.update(piece)
+    finally:
+        os.close(file)
     return _written(digest.digest(), _SHA256)
 
 

@@ -4,9 +4,8 @@ Every byte of both hangs on the signature by way of the chunks, so sizes and CRC
 """
 
 import hashlib
-import io
 from functools import partial
-from typing import Callable, Iterator, List, Optional, Sequence, cast
+from typing import Callable, Iterator, List, Optional, cast
 
 from .headers import directory, known, local_header
 from .skeleton import VERBATIM, Skeleton, content
@@ -27,11 +26,9 @@ class PooledArchive(ZipArchive):
         self.size = size
         self.problems: List[str] = []
         self._pool = pool
-        headers = [local_header(header, known(header)) for header in skeleton.headers]
-        self._headers = io.BytesIO(b"".join(headers))
         raw = _directory(skeleton)
-        offsets = _offsets(headers)
-        self._raw = {member.name: member._replace(offset=offset) for member, offset in zip(raw, offsets)}
+        self._headers = {member.name: (member, header) for member, header in zip(raw, skeleton.headers)}
+        self._local = b""
         self._parts = {member.name: part for member, part in zip(raw, skeleton.members)}
         self._order = {member.name: number for number, member in enumerate(raw)}
         self._numbers = {header.name: number for number, header in enumerate(skeleton.headers)}
@@ -42,8 +39,12 @@ class PooledArchive(ZipArchive):
         self._check_bomb()
 
     def local_problems(self, member: Member) -> List[str]:
-        """See :meth:`ZipArchive.local_problems`; of both headers, as the skeleton has them."""
-        return super().local_problems(self._raw[member.name])
+        """See :meth:`ZipArchive.local_problems`. The skeleton says once what both headers say, but for their extra fields."""
+        raw, header = self._headers[member.name]
+        if not (header.extra or header.central_extra):
+            return []
+        self._local = local_header(header, known(header))
+        return super().local_problems(raw)
 
     def contents(self, member: Member) -> Iterator[bytes]:
         """See :meth:`ZipArchive.contents`."""
@@ -66,8 +67,7 @@ class PooledArchive(ZipArchive):
         return digest.digest()
 
     def _read_at(self, offset: int, size: int) -> bytes:
-        self._headers.seek(offset)
-        data = self._headers.read(size)
+        data = self._local[offset : offset + size]
         if len(data) != size:
             raise ZipRefused("has a header that is cut off")
         return data
@@ -83,14 +83,6 @@ def _directory(skeleton: Skeleton) -> List[Member]:
         member, at = central_header(data, at)
         members.append(member)
     return members
-
-
-def _offsets(headers: Sequence[bytes]) -> Iterator[int]:
-    """Where each header begins, when they stand back to back."""
-    at = 0
-    for header in headers:
-        yield at
-        at += len(header)
 
 
 def _completed(member: Member, part: Part) -> Member:

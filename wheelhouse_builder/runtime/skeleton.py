@@ -11,7 +11,8 @@ what must hold before that: bounded memory, bounded output, no exception but Bun
 
 import hashlib
 import zlib
-from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from itertools import accumulate
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import headers, records
 from .errors import BundleRefused
@@ -92,8 +93,8 @@ def encode(skeleton: Skeleton) -> bytes:
     members = skeleton.members
     texts = list(zip(*[header[-TEXTS:] for header in skeleton.headers]))
     numbers = [len(members), *_start_differences(members), *(member.length for member in members)]
-    parts = [MAGIC, *map(_varint, numbers), bytes(member.method for member in members), headers.columns(skeleton.headers)]
-    parts += [_varint(len(text)) for column in texts for text in column]
+    parts = [MAGIC, _varints(numbers), bytes(member.method for member in members), headers.columns(skeleton.headers)]
+    parts += [_varints(map(len, column)) for column in texts]
     parts += [text for column in texts for text in column]
     return b"".join([*parts, skeleton.comment])
 
@@ -103,15 +104,15 @@ def decode(data: bytes) -> Skeleton:
     cursor = _Cursor(data)
     if cursor.take(len(MAGIC)) != MAGIC:
         raise _refused("a skeleton does not begin as one")
-    count = cursor.varint()
+    [count] = cursor.varints(1)
     if count > headers.MAX_MEMBERS:
         raise _refused("a skeleton has %d members" % count)
     members = _members(cursor, count)
     numbers = cursor.take(headers.columns_size(count))
-    lengths = [[cursor.varint() for _ in range(count)] for _ in range(TEXTS)]
-    texts = [[cursor.take(length) for length in column] for column in lengths]
+    lengths = [cursor.varints(count) for _ in range(TEXTS)]
+    texts = [cursor.parts(column) for column in lengths]
     skeleton = Skeleton(members, headers.from_columns(numbers, zip(*texts), count), cursor.rest())
-    if max(map(len, [skeleton.comment, *(text for column in texts for text in column)])) > headers.MAX_TEXT:
+    if max(len(skeleton.comment), *(max(column, default=0) for column in lengths)) > headers.MAX_TEXT:
         raise _refused("a skeleton has a text that is too long")
     if encode(skeleton) != data:
         raise _refused("a skeleton is not encoded in the one way that the format allows")
@@ -235,20 +236,39 @@ class _Cursor:
         """All that follows."""
         return self.take(len(self._data) - self._at)
 
-    def varint(self) -> int:
-        """Unsigned LEB128 of at most ten bytes and 64 bits."""
-        number = 0
-        for place in range(_VARINT_BYTES):
-            byte = self.take(1)[0]
+    def parts(self, lengths: Sequence[int]) -> List[bytes]:
+        """The next texts, of these ``lengths``."""
+        whole = self.take(sum(lengths))
+        ends = list(accumulate(lengths))
+        return [whole[end - length : end] for length, end in zip(lengths, ends)]
+
+    def varints(self, count: int) -> List[int]:
+        """So many numbers: unsigned LEB128, each of at most ten bytes and 64 bits."""
+        numbers: List[int] = []
+        while len(numbers) < count:
+            number = self._byte()
+            numbers.append(number if number < 0x80 else self._long(number & 0x7F))
+        return numbers
+
+    def _long(self, number: int) -> int:
+        """A number of several bytes, after the first of which it is ``number``."""
+        for place in range(1, _VARINT_BYTES):
+            byte = self._byte()
             number |= (byte & 0x7F) << (7 * place)
             if byte < 0x80 and number < 2**64:
                 return number
         raise _refused("a skeleton holds a number that is too long")
 
+    def _byte(self) -> int:
+        if self._at == len(self._data):
+            raise _refused("a skeleton ends in the middle")
+        self._at += 1
+        return self._data[self._at - 1]
+
 
 def _members(cursor: _Cursor, count: int) -> Tuple[Member, ...]:
-    differences = [cursor.varint() for _ in range(count)]
-    lengths = [cursor.varint() for _ in range(count)]
+    differences = cursor.varints(count)
+    lengths = cursor.varints(count)
     methods = cursor.take(count)
     members: List[Member] = []
     end = 0
@@ -271,12 +291,14 @@ def _start_differences(members: Iterable[Member]) -> List[int]:
     return differences
 
 
-def _varint(number: int) -> bytes:
+def _varints(numbers: Iterable[int]) -> bytes:
     encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
+    for number in numbers:
+        rest = number
+        while rest >= 0x80:
+            encoded.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        encoded.append(rest)
     return bytes(encoded)
 
 

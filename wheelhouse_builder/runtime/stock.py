@@ -82,6 +82,8 @@ class Stock:
         if not length:
             return ()
         first = bisect.bisect_right(self._starts, start) - 1
+        if first >= 0 and start + length <= self._starts[first] + self._order[first].size:  # as nearly always
+            return self._order[first : first + 1]
         last = bisect.bisect_left(self._starts, start + length, max(first, 0))
         found = self._order[max(first, 0) : last]
         if first < 0 or not found or start + length > found[-1].start + found[-1].size:
