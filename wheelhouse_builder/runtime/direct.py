@@ -6,7 +6,6 @@ the skeletons hangs on the signature by way of the chunks. Where wheels travel a
 unpacked first.
 """
 
-import hashlib
 import os
 import threading
 from contextlib import closing
@@ -19,8 +18,9 @@ from .engine import Installation, Job, WheelRecord, installed_distributions
 from .errors import BundleRefused, InstallError
 from .layout import POOL, SKELETONS, skeleton_entry, wheel_entry
 from .manifest import PLAIN, ManifestDistribution
+from .measure import measure
 from .notable import notable_names
-from .payload import PIECE, decoder_for, frames_with, pool_places, read_entries
+from .payload import decoder_for, frames_with, pool_places, read_entries
 from .placing import Placed, Site, Twice, place, require_same
 from .pooled import PooledArchive
 from .progress import Step
@@ -233,11 +233,8 @@ def _place_wheels(job: Job) -> _Done:
 
 def _require_unchanged(file: BinaryIO, distribution: ManifestDistribution) -> None:
     """That what was placed was read from the wheel that was proved."""
-    digest = hashlib.sha256()
     file.seek(0)
-    for piece in iter(lambda: file.read(PIECE), b""):
-        digest.update(piece)
-    if digest.hexdigest() != distribution.sha256:
+    if measure(file).sha256 != distribution.sha256:
         raise InstallError("%s was changed while it was installed." % distribution.filename, hint="Nothing was changed at the destination.")
 
 

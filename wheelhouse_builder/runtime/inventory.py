@@ -4,7 +4,6 @@ A delta leaves out what is held as files: in bundles that were kept, and in dire
 receipts, and counts for nothing there: of installed files nobody can make a wheel again bit for bit.
 """
 
-import hashlib
 import os
 import re
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -12,7 +11,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 from .bundle import open_bundle
 from .errors import SignatureRefused, UsageError
 from .manifest import Manifest
-from .payload import PIECE
+from .measure import measure
 from .places import current_release, prefix_with_releases, releases
 from .policy import read_trust
 from .probe import probe
@@ -151,14 +150,11 @@ def _walk(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _wheel(path: str) -> Named:
-    digest = hashlib.sha256()
-    with disk_failures(path):
-        with open(path, "rb") as file:
-            for piece in iter(lambda: file.read(PIECE), b""):
-                digest.update(piece)
+    with disk_failures(path), open(path, "rb") as file:
+        digest = measure(file).sha256
     filename = os.path.basename(path)
     name, _, rest = filename[: -len(WHEEL)].partition("-")
-    return Named(filename, digest.hexdigest(), _SEPARATORS.sub("-", name).lower(), rest.partition("-")[0])
+    return Named(filename, digest, _SEPARATORS.sub("-", name).lower(), rest.partition("-")[0])
 
 
 def _whole(bundles: Sequence[Kept]) -> List[str]:

@@ -3,13 +3,12 @@
 It sees no index, no cache and no configuration, and requires every hash.
 """
 
-import hashlib
 import os
 import posixpath
 import re
 import zipfile
 from functools import partial
-from typing import BinaryIO, Dict, List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 from .child import run, run_side_by_side
 from .compiling import compile_placed
@@ -20,8 +19,8 @@ from .errors import InstallError
 from .host_pip import copy_host_pip
 from .layout import wheel_entry
 from .manifest import ManifestDistribution
+from .measure import measure
 from .overrides import only_overridden
-from .payload import PIECE
 from .placing import Placed, placed_by_pip
 from .scripts import is_wrapper, read_entry_points
 from .unpack import extract
@@ -150,7 +149,7 @@ def _requirements(scratch: str, number: int, distributions: Sequence[ManifestDis
 def _record(tree: str, distribution: ManifestDistribution) -> WheelRecord:
     """What the wheel says of itself. It is measured once more: pip has read it since, and the audit believes what is returned here."""
     with open(os.path.join(tree, *wheel_entry(distribution.filename).split("/")), "rb") as file:
-        if _measure(file) != (distribution.size, distribution.sha256):
+        if measure(file) != (distribution.size, distribution.sha256):
             raise InstallError(
                 "%s was changed while it was installed." % distribution.filename,
                 hint="Nothing was changed at the destination. Somebody else writes to %s: name a destination beside which nobody can."
@@ -167,12 +166,3 @@ def _wheel_record(archive: zipfile.ZipFile) -> WheelRecord:
     points = record[: -len("RECORD")] + "entry_points.txt"
     wrapped = read_entry_points(archive.read(points).decode("utf-8") if points in names else "")
     return WheelRecord(archive.read(record), scripts, frozenset(name for name in scripts if is_wrapper(posixpath.basename(name), wrapped)))
-
-
-def _measure(file: BinaryIO) -> Tuple[int, str]:
-    """Size and SHA-256 of what is in ``file``."""
-    digest, size = hashlib.sha256(), 0
-    for piece in iter(lambda: file.read(PIECE), b""):
-        digest.update(piece)
-        size += len(piece)
-    return size, digest.hexdigest()

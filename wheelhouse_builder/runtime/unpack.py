@@ -4,7 +4,6 @@ Everything is made in a private directory beside the destination and proved ther
 makes it seen. What fails on the way leaves nothing.
 """
 
-import hashlib
 import os
 import threading
 from contextlib import closing
@@ -32,8 +31,9 @@ from .layout import (
 from .leftovers import cleared, leftovers, lock_beside, mark_of
 from .locking import alone
 from .manifest import Manifest, ManifestBase, ManifestDistribution, ManifestTarget
+from .measure import Measured, measure
 from .notable import notable_members
-from .payload import PIECE, PoolSpool, decoder_for, frames_with, pool_places, read_entries
+from .payload import PoolSpool, decoder_for, frames_with, pool_places, read_entries
 from .progress import NoProgress, Progress
 from .rewrite import rewrite, size_of
 from .skeleton import decode, rebuild
@@ -197,7 +197,7 @@ class _Extraction:
         folder = os.path.join(self._scratch, "base")
         os.mkdir(folder)
         self._gather(base, needed, folder)
-        problems = [each.filename for each in needed if _measure(os.path.join(folder, each.filename), _nothing) != (each.size, each.sha256)]
+        problems = [each.filename for each in needed if _measure(os.path.join(folder, each.filename)) != (each.size, each.sha256)]
         if problems:
             raise _wrong_base(base, problems)
         for filename in sources:
@@ -296,7 +296,7 @@ class _Extraction:
         """Check 7 for what is no distribution."""
         problems, retold = [], Retold(self._manifest)
         for path, (size, sha256) in sorted(self._files.items()):
-            if _measure(self._in_tree(path), _nothing) != (size, sha256):
+            if _measure(self._in_tree(path)) != (size, sha256):
                 problems.append("%s: size or SHA-256 is not what the manifest says." % path)
                 continue
             with open(self._in_tree(path), "rb") as file:
@@ -390,15 +390,9 @@ def _write_new(path: str, contents: Iterable[bytes]) -> None:
             file.write(piece)
 
 
-def _measure(path: str, between: Callable[[], None]) -> Tuple[int, str]:
-    """Size and SHA-256 of the file at ``path``."""
-    digest, size = hashlib.sha256(), 0
+def _measure(path: str, between: Optional[Callable[[], None]] = None) -> Measured:
     with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(PIECE), b""):
-            between()
-            digest.update(piece)
-            size += len(piece)
-    return size, digest.hexdigest()
+        return measure(file, between)
 
 
 def _wrong_base(base: ManifestBase, filenames: Sequence[str]) -> WheelhouseError:
@@ -406,10 +400,6 @@ def _wrong_base(base: ManifestBase, filenames: Sequence[str]) -> WheelhouseError
         *["%s in the base is not the wheel that the delta needs: its size or SHA-256 differs." % name for name in filenames],
         hint="Nothing was written. The delta needs %s. Name that bundle with --base, or a directory with just its wheels." % named(base),
     )
-
-
-def _nothing() -> None:
-    pass
 
 
 def _refusal(problems: Sequence[str]) -> WheelhouseError:
