@@ -83,10 +83,10 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Install a bundle into an environment of its own, in one step or not at all.
+    """Install a bundle, in one step or not at all.
 
-    It is verified first, built beside its place, audited and tried. No network is used. What is there already stays when it is the same,
-    and is replaced when it came from another bundle.
+    It gets an environment of its own, but with --python. It is verified first, built beside its place, audited and tried. No network is
+    used. What is there already stays when it is the same, and is replaced when it came from another bundle.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     console.report(

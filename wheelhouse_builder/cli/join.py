@@ -30,7 +30,10 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write a bundle back from its volumes; its SHA-256 is checked, its signature is not."""
+    """Write a bundle back from its volumes.
+
+    Its SHA-256 is checked, its signature is not.
+    """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     done = join_volumes(file, paths(volumes), output, reporter=console)
     document = {

@@ -41,11 +41,11 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write pylock.TARGET.toml beside the spec, for each target; of a catalogue, catalogue.TARGET.toml.
+    """Write pylock.TARGET.toml beside the spec, for each target.
 
-    Each target is resolved as that target: its own markers, its own tags. Review and commit these files: a bundle is made of exactly
-    what they name. Versions that earlier locks chose stay where they still fit. What changes is told project by project, with the
-    day on which the new files were uploaded.
+    Of a catalogue it is catalogue.TARGET.toml. Each target is resolved as that target: its own markers, its own tags. Review and commit
+    these files: a bundle is made of exactly what they name. Versions that earlier locks chose stay where they still fit. What changes is
+    told project by project, with the day on which the new files were uploaded.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     path = spec_at(spec)

@@ -13,7 +13,7 @@ wheelhouse manifest acme-web-2026.11.whb > m.json
 
 
 def command(file: BundlePath, *, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Print the manifest of a bundle: exactly the bytes that are signed.
+    """Print the manifest of a bundle, the bytes that are signed.
 
     Carry them to where the key is, sign them there with ssh-keygen -Y sign -n wheelhouse-bundle-v1 -f KEY m.json, carry m.json.sig back,
     and attach it with wheelhouse sign --attach. Nothing is verified here; wheelhouse verify does that.

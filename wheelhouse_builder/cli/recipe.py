@@ -61,7 +61,10 @@ def command(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """List the recipes, show one, or try one: build, repair and test its project as a bundle would."""
+    """List the recipes, show one, or try one.
+
+    To try one is to build, repair and test its project as a bundle would.
+    """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     folders = tuple(recipes or ())
     cookbook = Cookbook.of(folders)

@@ -8,9 +8,9 @@ EXAMPLES = """
 wheelhouse request /var/lib/wheelhouse/bundles --prefix /opt/acme -o web01.json
 wheelhouse request -o web01.json
 """
-ABOUT = """Tell what this host is and what is here: the file that travels out and drives the next delta.
+ABOUT = """Tell what this host is and holds, for the next delta.
 
-It is what inventory tells, with what probe tells of this Python. Outside it is a target, targets: [web01.json], and the base of a delta,
-wheelhouse bundle --base web01.json.
+The file travels out. It is what inventory tells, with what probe tells of this Python. Outside it is a target, targets: [web01.json], and
+the base of a delta, wheelhouse bundle --base web01.json.
 """
 command = teller(ABOUT, request=True)

@@ -29,7 +29,10 @@ Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The target to 
 
 
 def command(name: Name = None, *, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """List the friendly names of targets, or explain one target: its tags, its markers, who resolves for it."""
+    """List the friendly names of targets, or explain one target.
+
+    What is explained: its tags, its markers, who resolves for it.
+    """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     if name is None:
         _list(console)

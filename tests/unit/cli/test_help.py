@@ -42,6 +42,7 @@ def test_without_a_command_there_is_the_overview(tmp_path: Path) -> None:
     shown = wheelhouse(cwd=tmp_path)
     assert all(name in shown.stdout for name in NAMES)
     assert shown.stderr == ""
+    assert not [line for line in shown.stdout.partition("Commands:")[2].splitlines() if line.endswith("...")], "cut off at 80 columns"
 
 
 def test_help_is_help_on_a_terminal_too(tmp_path: Path) -> None:
