@@ -132,7 +132,7 @@ _POLICY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PUBLISHER = re.compile(r"(?:github\.com|gitlab\.com|circleci\.com|accounts\.google\.com)(?:/[^\s/]*)*/[^\s/]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HINT = "mend the lines named above; `wheelhouse init --help` shows a complete example"
+_HINT = "mend the lines named above; in another folder, `wheelhouse init` writes a spec whose comments tell what may stand there"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Copy into wheels the libraries that they need, and audit them.
 
-    They are audited for the target. This is for wheels that nobody repaired: those of a private index that are tagged linux_x86_64, those of a
-    build farm. The originals stay as they are. What the target is too old for is refused, with the symbol that asks for it.
+    They are audited for the target. This is for wheels that nobody repaired: those of a private index that are tagged linux_x86_64, those
+    of a build farm. The originals stay as they are. What the target is too old for is refused, with the symbol that asks for it.
     """
     console = Console(as_json=as_json, quiet=quiet, verbose=verbose)
     if missing := [str(path) for path in wheels if not path.is_file()]:
