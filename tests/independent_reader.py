@@ -205,10 +205,10 @@ def check_origins(manifest: Json, wheels: Json) -> None:
     require(wheels.keys() >= {each["filename"] for each in manifest["excused"]} | set(base["taken"]), "a stranger is excused or taken")
     made = {(wheel["filename"], wheel["origin"]["url"]) for wheel in all_wheels if wheel["origin"]["kind"] == "built"}
     require({(each["filename"], each["sdist"]["url"]) for each in manifest["built"]} == made, "how a wheel was built is told of another")
+    require(len(manifest["transport"]["logs"]) == len(manifest["built"]), "a log is of no build, or a build without one")
     twins = [(each, wheels[each["filename"]]) for each in base["pool"] if each["filename"] in base["taken"]]
     require(all((one["size"], one["sha256"]) == (two["size"], two["sha256"]) for one, two in twins), "a wheel of the base is two wheels")
-    content = {key: value for key, value in manifest.items() if key != "transport"}
-    require(base["digest"] != sha256(canonical(content)), "the bundle is its own base")
+    require(base["digest"] != sha256(canonical({key: manifest[key] for key in manifest if key != "transport"})), "it is its own base")
 
 
 def base_of(manifest: Json) -> Json:

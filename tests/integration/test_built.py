@@ -14,7 +14,7 @@ import pytest
 from tests.independent_reader import verify
 from tests.support.index import LocalIndex
 from tests.support.pip import bundled_pip
-from tests.support.sources import c_source, make_c_sdist, write_recipe
+from tests.support.sources import BACKEND, c_source, make_c_sdist, write_recipe
 from tests.support.wheels import make_sdist, make_wheel
 from tests.support.workplace import Workplace, this_target, workplace
 
@@ -24,7 +24,8 @@ def index(tmp_path: Path) -> Iterator[LocalIndex]:
     shelf = tmp_path / "shelf"
     make_wheel(shelf, "acme", "1.0", requires=["native-thing", "source-thing"])
     asks = {"native_thing/native.c": c_source(declaration="#include <unistd.h>", answer="getpid() ? 42 : 0")}
-    make_c_sdist(shelf, "native-thing", files=asks)
+    chats = {"c_backend.py": BACKEND.read_text() + "print(os.urandom(8).hex())\n"}
+    make_c_sdist(shelf, "native-thing", files={**asks, **chats})
     make_sdist(shelf, "source-thing", "1.0")
     (shelf / bundled_pip().name).write_bytes(bundled_pip().read_bytes())
     with LocalIndex(shelf) as index:
@@ -84,6 +85,23 @@ def test_it_is_locked_built_tested_bundled_told_and_installed_offline(place: Wor
         stdin=subprocess.DEVNULL,
     )
     assert answer.stdout == "42\n"
+
+
+def test_what_is_built_anew_elsewhere_makes_the_same_bundle_whatever_its_build_says(
+    place: Workplace, index: LocalIndex, tmp_path: Path
+) -> None:
+    said = []
+    for each in (place, workplace(tmp_path / "at/another/place", index)):
+        each.write_spec(targets=[this_target()])
+        with_recipes(each)
+        bundle = json.loads(each.run("bundle", "-o", "acme.whb", "--json").stdout)
+        assert not any(built["built_before"] for built in bundle["built"])
+        manifest = json.loads(each.run("manifest", "acme.whb").stdout)
+        said.append((bundle["bundle"]["digest"], manifest.pop("transport")["logs"], manifest))
+    (one, logs, manifest), (other, other_logs, other_manifest) = said
+    assert (one, manifest) == (other, other_manifest)
+    assert len(logs) == len(other_logs) == 2
+    assert logs != other_logs  # its build backend says something else each time
 
 
 def test_what_is_required_of_the_publisher_is_required_of_the_sdist(place: Workplace) -> None:

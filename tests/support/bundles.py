@@ -165,7 +165,15 @@ def draft(directory: Path, *, mode: str = "plain", bulk: int = 0) -> Draft:
         "smoke": [],
         "files": file_list(others),
         "control": file_list(control),
-        "transport": {"mode": mode, "zstd": "1.5.7", "zlib": "1.3.1", "compressed": compressed(control), "base": None, "frames": frames},
+        "transport": {
+            "mode": mode,
+            "zstd": "1.5.7",
+            "zlib": "1.3.1",
+            "compressed": compressed(control),
+            "base": None,
+            "logs": [],
+            "frames": frames,
+        },
     }
     return Draft(document=document, control=control, payload=payload)
 

@@ -46,6 +46,7 @@ def manifest(
     base: ManifestBase | None = None,
 ) -> Json:
     """The whole document."""
+    built = [(each.wheel, each.wheel.build) for each in contents.distributions() if each.wheel.build]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -56,7 +57,7 @@ def manifest(
         "decoders": [_decoder(wheel) for wheel in contents.decoders()],
         "distributions": [_distribution(each) for each in contents.distributions()],
         "excused": [_excuse(each.wheel) for each in contents.distributions() if each.wheel.excuse],
-        "built": [_built(each.wheel, each.wheel.build) for each in contents.distributions() if each.wheel.build],
+        "built": [_built(wheel, build) for wheel, build in built],
         "placed": [{"path": each.path, "mode": each.mode} for each in contents.placed],
         "smoke": [list(command) for command in contents.extras.smoke],
         "files": _listed(files),
@@ -67,6 +68,7 @@ def manifest(
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
             "compressed": dict(zip(("size", "sha256"), compressed_part(members), strict=True)),
             "base": None if base is None else _base(base),
+            "logs": [build.log_sha256 for _, build in built],
             "frames": [_frame(each) for each in frames],
         },
     }
@@ -132,7 +134,6 @@ def _built(wheel: Wheel, build: Provenance) -> Json:
         "toolchain": {"name": build.toolchain, "tools": list(build.tools), "packages": list(build.packages)},
         "materials": [_material(each) for each in materials],
         "repair": repair if build.repaired_by else None,
-        "log": build.log_sha256,
     }
 
 

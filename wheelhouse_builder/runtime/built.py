@@ -73,5 +73,3 @@ class ManifestBuilt(NamedTuple):
     """Build requirements and the sources of C libraries, by file name."""
     repair: Optional[Repair]
     """None: it needed none."""
-    log: str
-    """Digest of what the build said."""

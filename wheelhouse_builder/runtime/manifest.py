@@ -238,6 +238,8 @@ class Manifest(NamedTuple):
     compressed: Compressed
     base: Optional[ManifestBase]
     """None: the bundle is whole in itself."""
+    logs: Tuple[str, ...]
+    """Of each of :attr:`built`, in their order, the digest of what its build said."""
     frames: Tuple[Frame, ...]
     document: Dict[str, Any]
     """The whole as parsed JSON."""
@@ -292,7 +294,7 @@ def parse_manifest(data: bytes) -> Manifest:
         ),
     )
     bundle = _keys(document["bundle"], "bundle", ("kind", "name", "version"))
-    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "compressed", "base", "frames"))
+    transport = _keys(document["transport"], "transport", ("mode", "zstd", "zlib", "compressed", "base", "logs", "frames"))
     manifest = Manifest(
         kind=_choice((APPLICATION, CATALOGUE), bundle["kind"], "bundle.kind"),
         name=_part(bundle["name"], "bundle.name"),
@@ -313,6 +315,7 @@ def parse_manifest(data: bytes) -> Manifest:
         zlib=_text(transport["zlib"], "transport.zlib"),
         compressed=_compressed(transport["compressed"], "transport.compressed"),
         base=_optional(_base, transport["base"], "transport.base"),
+        logs=_list(_digest, transport["logs"], "transport.logs"),
         frames=_list(_frame, transport["frames"], "transport.frames"),
         document=document,
     )
@@ -540,7 +543,6 @@ def _built(value: Any, where: str) -> ManifestBuilt:
         ),
         materials=_list(_material, value["materials"], where + ".materials"),
         repair=_optional(_repair, value["repair"], where + ".repair"),
-        log=_digest(value["log"], where + ".log"),
     )
 
 
@@ -803,6 +805,8 @@ def _check_built(manifest: Manifest) -> None:
             urls.setdefault(filename, set()).add(origin.url)
     _same_names({each.filename for each in manifest.built}, set(urls), "built")
     _sorted([each.filename for each in manifest.built], "built")
+    if len(manifest.logs) != len(manifest.built):
+        raise _refused("transport.logs", "there are {} of {} builds".format(len(manifest.logs), len(manifest.built)))
     for index, each in enumerate(manifest.built):
         where = "built[{}]".format(index)
         _sorted([material.filename for material in each.materials], where + ".materials")

@@ -41,7 +41,7 @@ def inspected(bundle: Bundle) -> Report:
         }
         for target in manifest.targets
     ]
-    built = {each.filename: _built(each) for each in manifest.built}
+    built = {each.filename: _built(each, log) for each, log in zip(manifest.built, manifest.logs)}
     report["distributions"] = [
         {
             "filename": each.filename,
@@ -155,7 +155,7 @@ def _brought(report: Report) -> List[str]:
     return lines + (["", "runs in the environment before it is used", *commands] if commands else [])
 
 
-def _built(built: ManifestBuilt) -> Report:
+def _built(built: ManifestBuilt, log: str) -> Report:
     """How a wheel was built."""
     repair = built.repair
     return {
@@ -164,7 +164,7 @@ def _built(built: ManifestBuilt) -> Report:
         "toolchain": {"name": built.toolchain.name, "tools": list(built.toolchain.tools), "packages": list(built.toolchain.packages)},
         "materials": [dict(each._asdict()) for each in built.materials],
         "repair": repair and _repair(repair),
-        "log": built.log,
+        "log": log,
     }
 
 

@@ -119,7 +119,6 @@ def built() -> Any:
                 for name, version in (("", "GLIBCXX_3.4.30"), ("dlsym", "GLIBC_2.34"))
             ],
         },
-        "log": digest,
     }
 
 
@@ -129,6 +128,7 @@ def builds(change: Callable[[Any], object]) -> Change:
     def changed(document: Any) -> None:
         document["distributions"][0]["origin"]["kind"] = "built"
         document["built"] = [built()]
+        document["transport"]["logs"] = ["0" * 64]
         change(document["built"][0])
 
     return changed
@@ -219,6 +219,8 @@ WRONG: dict[str, tuple[Change, str]] = {
     "decoder that is no wheel": (sets("targets.0.decoder", "__main__.py"), "targets[0].decoder: "),
     "compressed part that is none": (sets("transport.compressed", None), "transport.compressed"),
     "compressed part without a digest": (sets("transport.compressed.sha256", "0" * 63), "transport.compressed.sha256"),
+    "log of no build": (sets("transport.logs", ["0" * 64]), "transport.logs: there are 1 of 0 builds"),
+    "log that is no digest": (sets("transport.logs", ["0"]), "transport.logs[0]: "),
     "target twice": (doubles("targets"), "targets: "),
     "target without locks": (adds_a_target, "files: 'targets/cp313-manylinux_2_28_x86_64/pylock.toml' is missing"),
     "distribution twice": (doubles("distributions"), "distributions: "),
