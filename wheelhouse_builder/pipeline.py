@@ -33,7 +33,7 @@ from wheelhouse_builder.model.changes import Changes, changes
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.pack import Base, Contents, Packed, pack
+from wheelhouse_builder.pack import Base, Contents, Memory, Packed, pack
 from wheelhouse_builder.pack.lockpackage import is_lock_package, with_lock_package
 from wheelhouse_builder.recipe import Cookbook
 from wheelhouse_builder.rehearse import Rehearsed, rehearse, rehearse_by_running, with_overridden
@@ -187,7 +187,8 @@ def make_bundle(
         reporter.note(f"asked of indexes: {client.requests} times")
         rehearse(locks, wheels, nearest=partial(nearest_release, pages=offers, memory=store.root / "requires-python"))
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
-    packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter)
+    memory = Memory.of(store.root)
+    packed = pack(contents, output, signers=signers, plain=plain, base=base, effort=effort, reporter=reporter, memory=memory)
     carried = frozenset(path.split("/")[1] for path in bytecode)
     return Report(
         packed=packed, locks=locks, wheels=tuple(contents.wheels.values()), made=built.made, bytecode=carried, rehearsed=rehearsed

@@ -22,6 +22,7 @@ from wheelhouse_builder.errors import IndexFailure
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.pack.crew import Crew
 from wheelhouse_builder.pack.members import Anatomy, take_apart
+from wheelhouse_builder.pack.streams import Streams
 from wheelhouse_builder.runtime.skeleton import VERBATIM
 
 INDEX = "https://pypi.org/simple"
@@ -37,7 +38,8 @@ LARGEST = 6_000_000
 def test_a_thousand_real_wheels_are_rebuilt_bit_for_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wheels = list(itertools.islice(real_wheels(tmp_path), WHEELS))
     with Crew() as crew:
-        anatomies = list(crew.each(lambda wheel: take_apart(wheel, tmp_path, unheard), wheels, weight=lambda wheel: wheel.size))
+        known = Streams()
+        anatomies = list(crew.each(lambda wheel: take_apart(wheel, unheard, known), wheels, weight=lambda wheel: wheel.size))
     with capsys.disabled():
         print("\n" + report(anatomies))  # noqa: T201 # this is what the test is for
     assert len(anatomies) == WHEELS

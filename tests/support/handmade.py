@@ -120,7 +120,7 @@ def taken_apart(wheel: bytes, start: int = 0) -> tuple[Skeleton, bytes]:
         members.append(Member(start + len(pool), len(content), MEMORY_8 + LEVEL if deflated else STORED))
         pool += content
         at = data + size
-    headers, comment = headers_of(before, wheel[at:], [member.method for member in members])
+    headers, comment = headers_of(before, wheel[at:])
     return Skeleton(tuple(members), headers, comment), pool
 
 

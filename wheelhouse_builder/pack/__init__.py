@@ -1,6 +1,6 @@
 """Pack: wheels and locks → one signed bundle, as FORMAT.md in this directory describes it.
 
-``Contents`` are taken apart into members (members.py), laid out so that what resembles stands together (pool.py), compressed
+``Contents`` are taken apart into members (members.py, streams.py), laid out so that what resembles stands together (pool.py), compressed
 frame by frame (frames.py, payload.py), described (document.py) and signed (container.py). Nothing is seen at the destination before the
 whole file has been verified with the code of the far side.
 """
@@ -27,12 +27,13 @@ from wheelhouse_builder.pack.effort import EFFORTS, effort_named
 from wheelhouse_builder.pack.locks import lock_files
 from wheelhouse_builder.pack.payload import Workshop, dense_payload, plain_payload, write_frames
 from wheelhouse_builder.pack.readme import readme_text
+from wheelhouse_builder.pack.remembered import Memory
 from wheelhouse_builder.reporter import Reporter, Silent
 from wheelhouse_builder.runtime.layout import MANIFEST, README
 from wheelhouse_builder.runtime.manifest import ManifestBase, canonical_json
 from wheelhouse_builder.runtime.sshsig import fingerprint
 
-__all__ = ["EFFORTS", "Base", "Contents", "Packed", "pack", "read_base"]
+__all__ = ["EFFORTS", "Base", "Contents", "Memory", "Packed", "pack", "read_base"]
 
 _SCRATCH = ".wheelhouse-"
 """How the name of the private directory beside the destination begins."""
@@ -67,18 +68,19 @@ def pack(
     base: Base | None = None,
     effort: str = "balanced",
     reporter: Reporter | None = None,
+    memory: Memory | None = None,
     threads: int | None = None,
 ) -> Packed:
     """Write the bundle of ``contents`` to ``output``, replacing what is there in one step at the end; leave nothing when it fails.
 
     ``plain`` carries the wheels as they are. Of what ``base`` holds nothing travels: the bundle is a delta.
     ``effort`` is one of :data:`EFFORTS`. The same contents make the same
-    bytes, whatever the number of ``threads`` (by default one for each core).
+    bytes, whatever the number of ``threads`` (by default one for each core), and whatever ``memory`` knows of them.
     Raises UsageError, DistributionError, EnvironmentFailure.
     """
     chosen = effort_named(effort)
     with _disk_failures(output), _private_directory(output) as scratch, Crew(threads) as crew:
-        shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent())
+        shop = Workshop(scratch=scratch, crew=crew, effort=chosen, reporter=reporter or Silent(), memory=memory)
         draft = scratch / "bundle"
         _write(contents, draft, signers, shop, plain=plain, base=base)
         packed = _proved(draft, output, contents, signers)

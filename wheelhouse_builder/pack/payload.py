@@ -19,6 +19,8 @@ from wheelhouse_builder.pack.effort import Effort
 from wheelhouse_builder.pack.frames import Frame, compress, dense_frames, plain_frames
 from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
 from wheelhouse_builder.pack.pool import Pool, lay_out, size_of
+from wheelhouse_builder.pack.remembered import Memory
+from wheelhouse_builder.pack.streams import Streams
 from wheelhouse_builder.pack.x86 import filtered_if_smaller
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.runtime import skeleton
@@ -36,6 +38,8 @@ class Workshop:
     crew: Crew
     effort: Effort
     reporter: Reporter
+    memory: Memory | None = None
+    """What was learned of wheels before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +116,8 @@ def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tupl
 
 def _take_all_apart(wheels: Sequence[Wheel], shop: Workshop) -> list[Anatomy]:
     with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
-        take = partial(take_apart, scratch=shop.scratch, pulse=shop.crew.pulse(step), thorough=shop.effort.thorough)
+        pulse, known = shop.crew.pulse(step), Streams()
+        take = partial(take_apart, pulse=pulse, known=known, memory=shop.memory, thorough=shop.effort.thorough)
         return list(shop.crew.each(take, wheels, weight=lambda wheel: wheel.size))
 
 

@@ -17,7 +17,8 @@ from tests.support.wheels import make_wheel
 from tests.support.zips import DESCRIPTOR, ENCRYPTED, STORED, ZipMember, deflated, flushed_halfway, write_zip, write_zip_with_overlap
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.pack.crew import Crew, Stopped
-from wheelhouse_builder.pack.members import Anatomy, is_x86, take_apart, whole_content
+from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.pack.streams import is_x86
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime import skeleton
 from wheelhouse_builder.runtime.skeleton import MEMORY_8, MEMORY_9, VERBATIM
@@ -36,7 +37,7 @@ def quietly(_amount: int) -> None:
 
 
 def taken_apart(path: Path) -> Anatomy:
-    return take_apart(held(path), path.parent, quietly)
+    return take_apart(held(path), quietly)
 
 
 def together_again(anatomy: Anatomy) -> bytes:
@@ -152,17 +153,10 @@ def test_a_file_that_is_no_longer_what_was_fetched_is_refused(tmp_path: Path, ch
     wheel = held(path)
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DistributionError, match="no longer") as caught:
-        take_apart(wheel, tmp_path, quietly)
+        take_apart(wheel, quietly)
     assert str(path) in caught.value.hint
     with pytest.raises(DistributionError, match="no longer"):
         whole_content(wheel, quietly)
-
-
-def test_nothing_is_left_in_the_scratch_directory(tmp_path: Path) -> None:
-    path = make_wheel(tmp_path / "store", "demo", "1.0")
-    (tmp_path / "scratch").mkdir()
-    take_apart(held(path), tmp_path / "scratch", quietly)
-    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_machine_code_is_known_by_its_first_bytes(tmp_path: Path) -> None:
@@ -194,4 +188,4 @@ def test_work_that_is_no_longer_wanted_stops(tmp_path: Path) -> None:
     with Crew(1) as crew, Silent().step("") as step:
         pulse = crew.pulse(step)
     with pytest.raises(Stopped):
-        take_apart(wheel, tmp_path, pulse)
+        take_apart(wheel, pulse)

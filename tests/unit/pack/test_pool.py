@@ -6,8 +6,9 @@ import hashlib
 import random
 from pathlib import Path
 
-from wheelhouse_builder.pack.members import Content, Source
+from wheelhouse_builder.pack.members import Content
 from wheelhouse_builder.pack.pool import ENOUGH, lay_out
+from wheelhouse_builder.pack.streams import Source
 
 NOWHERE = Source(path=Path("nowhere"), offset=0, length=0)
 

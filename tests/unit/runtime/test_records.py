@@ -60,7 +60,7 @@ def test_any_record_comes_back(text: bytes, end: bytes) -> None:
 def anatomy(tmp_path: Path) -> Anatomy:
     files = {"demo/__init__.py": b"answer = 42\n" * 100, "demo/empty.py": b"", "demo/calls.so": machine_code()}
     path = make_wheel(tmp_path, "demo", "1.0", files=files)
-    return take_apart(held(path), tmp_path, lambda _: None, thorough=True)
+    return take_apart(held(path), lambda _: None, thorough=True)
 
 
 def pooled(anatomy: Anatomy) -> tuple[Skeleton, bytes]:
