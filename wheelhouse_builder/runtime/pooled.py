@@ -1,14 +1,11 @@
-"""A wheel of which there are a skeleton and the pool, read as the ZIP archive that they would make, which is never made.
-
-Every byte of both hangs on the signature by way of the chunks, so sizes and CRC-32 that the skeleton leaves out need no proof.
-"""
+"""Wheels of which there are a skeleton and the pool, read as the ZIP archives that they would make, or have made."""
 
 import hashlib
 from functools import partial
-from typing import Callable, Iterator, List, Optional, cast
+from typing import BinaryIO, Callable, Iterator, List, Optional, cast
 
 from .headers import directory, known, local_header
-from .skeleton import VERBATIM, Skeleton, content
+from .skeleton import STORED, VERBATIM, Read, Skeleton, content, is_plain
 from .skeleton import Member as Part
 from .ziparchive import PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems, end_record
 
@@ -17,8 +14,9 @@ Slice = Callable[[int, int], memoryview]
 
 
 class PooledArchive(ZipArchive):
-    """The archive that ``skeleton`` makes of the pool. Its size, in bytes, is ``size``.
+    """The archive that ``skeleton`` would make of the pool, and which is never made. Its size, in bytes, is ``size``.
 
+    Every byte of both hangs on the signature by way of the chunks, so sizes and CRC-32 that the skeleton leaves out need no proof.
     Raises ZipRefused. The rules of :mod:`ziparchive` about where things lie in the file are not asked: nobody reads the file.
     """
 
@@ -71,6 +69,24 @@ class PooledArchive(ZipArchive):
         if len(data) != size:
             raise ZipRefused("has a header that is cut off")
         return data
+
+
+class RebuiltArchive(ZipArchive):
+    """The file that ``skeleton`` made of the pool in this process, and that is the signed one. Raises ZipRefused.
+
+    What zlib deflated a moment ago is not inflated, which would yield what it was made of: that is read again instead, and held against
+    the headers in the file as ever.
+    """
+
+    def __init__(self, file: BinaryIO, skeleton: Skeleton, read: Read) -> None:
+        super().__init__(file)
+        self._read = read
+        pairs = zip(skeleton.headers, skeleton.members)
+        self._made_of = {header.name: part for header, part in pairs if is_plain(part.method) and part.method not in (STORED, VERBATIM)}
+
+    def _content(self, member: Member) -> Iterator[bytes]:
+        part = self._made_of.get(member.raw_name)
+        return iter(self._read(part.start, part.length)) if part else super()._content(member)
 
 
 def _directory(skeleton: Skeleton) -> List[Member]:

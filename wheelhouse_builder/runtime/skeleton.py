@@ -65,6 +65,11 @@ class Skeleton(NamedTuple):
     """At the end of the archive."""
 
 
+def is_plain(method: int) -> bool:
+    """Whether the content is the pool bytes as they are, or its deflate stream is."""
+    return not method & _FLAGS
+
+
 def content(method: int, chunks: Iterable[bytes], digest_of: DigestOf) -> Iterator[bytes]:
     """Turn the pool bytes ``chunks`` into what the member holds, as many bytes; by VERBATIM, into its deflate stream.
 

@@ -8,7 +8,7 @@ import os
 import threading
 from contextlib import closing
 from itertools import chain
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .agreement import Retold
 from .bases import NO_BASES, Bases, Wanted, contents_of, named, wanted
@@ -32,14 +32,16 @@ from .leftovers import cleared, leftovers, lock_beside, mark_of
 from .locking import alone
 from .manifest import Manifest, ManifestBase, ManifestDistribution, ManifestTarget
 from .measure import Measured, measure
-from .notable import notable_members
+from .notable import notable_names
 from .payload import PoolSpool, decoder_for, frames_with, pool_places, read_entries
+from .pooled import RebuiltArchive
 from .progress import NoProgress, Progress
 from .rewrite import rewrite, size_of
-from .skeleton import decode, rebuild
+from .skeleton import Read, Skeleton, decode, rebuild
 from .staging import destination, disk_failures, publish, require_space, staging, sync_tree
 from .switch import opened
-from .wheel import wheel_problems
+from .wheel import archive_problems
+from .ziparchive import ZipArchive, ZipRefused
 from .zstd import Decoder
 
 _MOST_WINDOWS = 4
@@ -311,21 +313,38 @@ class _Extraction:
     def _finish_wheel(self, distribution: ManifestDistribution, advance: Callable[[int], None]) -> List[str]:
         """Make one wheel whole and prove it (checks 7 and 8); its problems, each with its name."""
         path = self._in_tree(wheel_entry(distribution.filename))
-        problems = self._content_problems(distribution, path)
-        if not problems:
-            with open(path, "rb") as file:
-                problems = _inexcusable(wheel_problems(file, distribution.filename), self._excused.get(distribution.filename))
-                if notable_members(file, distribution.project) != list(distribution.notable):
-                    problems.append("it installs something else beside its own name than the manifest says.")
+        skeleton = decode(self._skeleton(distribution)) if distribution.filename in self._rebuilt else None
+        with open(self._pool.path, "rb") as spool:
+            read = self._pool.reader(spool, self._between)
+            problems = self._content_problems(distribution, path, skeleton, read)
+            if not problems:
+                with open(path, "rb") as file:
+                    problems = self._wheel_problems(distribution, file, skeleton, read)
         advance(distribution.size)
         return ["%s: %s" % (distribution.filename, problem) for problem in problems]
 
-    def _content_problems(self, distribution: ManifestDistribution, path: str) -> List[str]:
-        """Check 7 for one wheel, after rebuilding it where the bundle holds a skeleton of it."""
-        if distribution.filename not in self._rebuilt:
+    def _wheel_problems(self, distribution: ManifestDistribution, file: BinaryIO, skeleton: Optional[Skeleton], read: Read) -> List[str]:
+        """Check 8 for one wheel, which passed check 7."""
+        names: List[str] = []
+        try:
+            rebuilt = skeleton if distribution.filename not in self._rewritten else None
+            archive = RebuiltArchive(file, rebuilt, read) if rebuilt else ZipArchive(file)
+            names += [member.name for member in archive.members if not member.is_directory]
+            problems = archive_problems(archive, distribution.filename)
+        except ZipRefused as error:
+            problems = [str(error)]
+        problems = _inexcusable(problems, self._excused.get(distribution.filename))
+        if notable_names(names, distribution.project) != list(distribution.notable):
+            problems.append("it installs something else beside its own name than the manifest says.")
+        return problems
+
+    def _content_problems(self, distribution: ManifestDistribution, path: str, skeleton: Optional[Skeleton], read: Read) -> List[str]:
+        """Check 7 for one wheel, after rebuilding it where the bundle holds a ``skeleton`` of it."""
+        if skeleton is None:
             return self._digest_problems(distribution, path)
         try:
-            self._rebuild(distribution, path)
+            with open(path, "xb") as out:
+                rebuild(skeleton, read, out, distribution.size)
             problems = self._digest_problems(distribution, path)
         except BundleRefused as refusal:
             problems = list(refusal.problems)
@@ -333,13 +352,13 @@ class _Extraction:
             return problems
         if self._exact:  # a foreign zlib may also compress worse, and outgrow the wheel
             raise _foreign_zlib(distribution)
-        return self._rewrite(distribution, path)
+        return self._rewrite(distribution, path, skeleton, read)
 
-    def _rewrite(self, distribution: ManifestDistribution, path: str) -> List[str]:
+    def _rewrite(self, distribution: ManifestDistribution, path: str, skeleton: Skeleton, read: Read) -> List[str]:
         """Write the wheel's content in a container of our own; problems, if that cannot be."""
         try:
-            with open(self._pool.path, "rb") as spool, open(path, "wb") as out:
-                rewrite(decode(self._skeleton(distribution)), self._pool.reader(spool, self._between), out)
+            with open(path, "wb") as out:
+                rewrite(skeleton, read, out)
         except BundleRefused as refusal:
             return list(refusal.problems)
         size, sha256 = _measure(path, self._between)
@@ -360,10 +379,6 @@ class _Extraction:
         if _measure(path, self._between) == (distribution.size, distribution.sha256):
             return []
         return ["size or SHA-256 is not what the manifest says."]
-
-    def _rebuild(self, distribution: ManifestDistribution, path: str) -> None:
-        with open(self._pool.path, "rb") as spool, open(path, "xb") as out:
-            rebuild(decode(self._skeleton(distribution)), self._pool.reader(spool, self._between), out, distribution.size)
 
     def _between(self) -> None:
         if self._stop.is_set():

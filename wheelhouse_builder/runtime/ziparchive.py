@@ -206,9 +206,8 @@ class ZipArchive:
 
     def contents(self, member: Member) -> Iterator[bytes]:
         """The member's bytes in pieces; raises ZipRefused when they are not as its header says. Never yields more than ``member.size``."""
-        pieces = self._pieces(member) if member.method == STORED else _inflated(self._pieces(member))
         crc = size = 0
-        for piece in pieces:
+        for piece in self._content(member):
             size += len(piece)
             if size > member.size:
                 raise ZipRefused("is longer than the {} bytes of its header".format(member.size))
@@ -224,6 +223,9 @@ class ZipArchive:
         if member.size > limit:
             raise ZipRefused("has {} bytes, more than {}".format(member.size, limit))
         return b"".join(self.contents(member))
+
+    def _content(self, member: Member) -> Iterator[bytes]:
+        return self._pieces(member) if member.method == STORED else _inflated(self._pieces(member))
 
     def _pieces(self, member: Member) -> Iterator[bytes]:
         """The member's bytes as they stand in the file."""
