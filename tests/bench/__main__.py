@@ -1,7 +1,8 @@
 """``make bench``: the project's figures, each beside a named peer that ran in turn with it.
 
 ``python -m tests.bench [NAME …]`` runs only those named; ``pack-4`` and ``pack-7``, bundles for four and seven targets,
-parts of these tables, such as ``pack-4-max``, ``pack-science``, the catalogues, and what killed installers leave (``killed``), only then.
+parts of these tables, such as ``pack-4-max``, ``pack-science``, a month's ``delta``, the catalogues, and what killed installers leave
+(``killed``), only then.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from tests.bench import build, catalogue, fetch, install, killed, lock, pack, unpack, verify
+from tests.bench import build, catalogue, delta, fetch, install, killed, lock, pack, unpack, verify
 
 BENCHES: dict[str, Callable[[], str]] = {
     "build": build.bench,
+    "delta": delta.bench,
     "fetch": fetch.bench,
     "install": install.bench,
     "killed": killed.bench,
