@@ -291,7 +291,8 @@ def _stale(new: NewLock) -> Iterator[str]:
     if new.previous is None:
         yield "is missing"
     else:
-        yield f"answers another question than the spec asks now: {new.changes}"
+        what = new.changes or "its projects stay as they are, but what the spec says of them does not"
+        yield f"answers another question than the spec asks now: {what}"
         yield from new.changes.lines()
 
 

@@ -88,6 +88,7 @@ def test_its_locks_are_reviewed_as_those_of_applications(place: Workplace, tmp_p
     unixy, *others = first["lacking"]
     assert unixy == {"requirement": "unixy", "target": WINDOWS, "reason": "no release has a wheel", "nearest": None}
     assert [(each["requirement"], each["reason"].partition(":")[0]) for each in others] == [("lying", LYING), ("trusting>=1", LYING)]
+    assert f"{this_target()}.toml: {first['locks'][0]['projects']} releases, nothing changed" in work.run("lock").stdout
     assert not any(each["changed"] or each["added"] for each in work.run("lock", "--check", "--json").document["locks"])
     work.run("bundle", "-o", "shelf.whb")
     assert distributions(work) == distributions(place)

@@ -94,6 +94,9 @@ class TestLock:
                 f"pylock.{WINDOWS}.toml: + extra-thing 1.0, uploaded {UPLOADED:%Y-%m-%d}",
             ]
             assert (place.folder / f"pylock.{WINDOWS}.toml").read_bytes() == before
+            place.write_spec(targets=[WINDOWS], requirements=["acme>=1"])
+            (problem,) = place.run("lock", "--check", "--json", expect=3).error["problems"]
+            assert "its projects stay as they are" in problem
 
     def test_one_project_alone_is_upgraded(self, tmp_path: Path) -> None:
         shelf = publish_acme(tmp_path / "index")

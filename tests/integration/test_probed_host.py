@@ -27,7 +27,7 @@ def test_a_probed_host_gets_its_own_wheels_and_installs_them(tmp_path: Path) -> 
         place.run("probe", "-o", "targets/web01.json")
         place.write_spec(targets=["targets/web01.json"], requirements=["compiled"])
         name = f"{best.split('-')[1]}-web01"
-        assert place.run("lock").stdout == f"pylock.{name}.toml: 1 projects, new\n"
+        assert place.run("lock").stdout == f"pylock.{name}.toml: 1 project, new\n"
         place.run("bundle", "-o", "acme.whb")
     (compiled,) = [each for each in place.run("inspect", "acme.whb", "--json").document["distributions"] if each["project"] == "compiled"]
     assert compiled["filename"] == f"compiled-1.0-{best}.whl"

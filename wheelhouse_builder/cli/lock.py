@@ -16,6 +16,7 @@ from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
 from wheelhouse_builder.cli.options import AsJson, Quiet, SpecPath, Verbose, spec_at
 from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.changes import Release
+from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.pipeline import NewLock, check_locks, make_locks
 from wheelhouse_builder.spec import read_spec
 
@@ -97,6 +98,12 @@ def _time(moment: datetime | None) -> str | None:
 def _told(new: NewLock) -> Iterator[str]:
     """One line for each target, and one for each project that is not what it was before."""
     first = new.previous is None
-    yield f"{new.path.name}: {len(new.lock.wheels) + len(new.lock.sdists)} projects, {'new' if first else new.changes}"
+    yield f"{new.path.name}: {_held(new.lock)}, {'new' if first else new.changes}"
     if not first:
         yield from (f"  {line}" for line in new.changes.lines())
+
+
+def _held(lock: Lock) -> str:
+    """How much it is; a catalogue holds several releases of a project."""
+    count = len(lock.wheels) + len(lock.sdists)
+    return f"{count} {'project' if lock.closures is None else 'release'}{'' if count == 1 else 's'}"

@@ -12,6 +12,11 @@ from wheelhouse_builder.model.target import Target
 _COMPARISON = r"""(?:{name}\s*(?:not\s+in|in|[<>=!~]=?=?)\s*"[^"]*"|"[^"]*"\s*(?:not\s+in|in|[<>=!~]=?=?)\s*{name})"""
 _ALWAYS = 'python_version >= "0"'
 _NEVER = 'python_version < "0"'
+ASK_THE_HOST = (
+    "`wheelhouse probe --script` writes a file that such a host runs: name its answer as the target."
+    " Or lock on such a host, with the target `this`, or take the marker or the target out"
+)
+"""What to do about a marker that only the host can tell."""
 
 
 def holds(marker: Marker | None, target: Target, extras: Collection[str] = ()) -> bool | None:

@@ -33,7 +33,7 @@ from wheelhouse_builder.adapters.store import Store, file_digest
 from wheelhouse_builder.errors import NoWheelError, ResolutionError, SpecError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.lock import Lock
-from wheelhouse_builder.model.markers import holds
+from wheelhouse_builder.model.markers import ASK_THE_HOST, holds
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import BuildQuestion, Cookbook, build_question, write_down
 from wheelhouse_builder.reporter import Reporter, Silent, Step
@@ -283,16 +283,19 @@ def _without_marker(requirement: Requirement) -> Requirement:
 
 def refuse_what_cannot_be(requirements: Requirements, target: Target) -> None:
     """Raise ResolutionError for markers that nobody can decide here, and for projects that are not made for this Python."""
-    problems = [
+    unknowable = [
         f"{target}: {line.where}: {line.requirement} hangs on a marker that only the host can tell"
         for line in (*requirements.asked_of(target), *requirements.constraints, *requirements.overrides)
         if holds(line.requirement.marker, target) is None
     ]
+    if unknowable:
+        raise ResolutionError(*unknowable, hint=ASK_THE_HOST)
     python = target.environment["python_full_version"]
     if not requirements.requires_python.contains(python, prereleases=True):
-        problems.append(f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}")
-    if problems:
-        raise ResolutionError(*problems, hint="resolve on such a host, with the target `this`, or take the marker or the target out")
+        raise ResolutionError(
+            f"{target}: the project itself requires Python {requirements.requires_python}, this is {python}",
+            hint="take the target out, or another release of the project",
+        )
 
 
 def _refuse_other_bytes(requirements: Requirements, target: Target, choice: Choice) -> None:

@@ -127,7 +127,7 @@ class Cataloguer:
 
     def __post_init__(self) -> None:
         constraints = tuple(line.requirement for line in self.requirements.constraints)
-        self.known = Knowledge(stock=Stock(self.engines.shelf), constraints=constraints)
+        self.known = Knowledge(stock=Stock(self.engines.shelf, self.targets), constraints=constraints)
 
     def locks(self) -> list[Lock]:
         """One for each target. Raises NoWheelError where there is no pip, IndexFailure, EnvironmentFailure."""

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from wheelhouse_builder.errors import ResolutionError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
-from wheelhouse_builder.model.markers import holds
+from wheelhouse_builder.model.markers import ASK_THE_HOST, holds
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.sources import sdist_of
 
@@ -61,7 +61,7 @@ def _refuse_unknowable(pylock: Pylock, target: Target) -> None:
                 f"{target}: whether {package.name} is needed hangs on {package.marker}, which only the host can tell"
                 for package in unknowable
             ),
-            hint="run `wheelhouse lock` on such a host, with the target `this`",
+            hint=ASK_THE_HOST,
         )
 
 

@@ -6,13 +6,13 @@ A wheel's Requires-Python is remembered beyond the run, by the wheel's digest: i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Lock as Mutex
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
@@ -23,6 +23,8 @@ from wheelhouse_builder.adapters.index import IndexFile, is_absent
 from wheelhouse_builder.errors import IndexFailure
 from wheelhouse_builder.model.distribution import LockedWheel
 from wheelhouse_builder.model.target import Target
+
+T = TypeVar("T")
 
 AT_ONCE = 16
 """Pages that are read at the same time."""
@@ -70,6 +72,26 @@ class Shelf:
             if is_absent(failure):
                 return ()
             raise
+
+    def each(
+        self, projects: Iterable[NormalizedName], extract: Callable[[NormalizedName, Sequence[IndexFile]], T]
+    ) -> dict[NormalizedName, T]:
+        """What ``extract`` takes from the page of each of ``projects``, many at a time; nothing else of these pages is kept.
+
+        It is called in several threads, for a project that the index does not have with nothing. Raises IndexFailure when the index failed.
+        """
+
+        def extracted(project: NormalizedName) -> T:
+            try:
+                files = self._pages.files(self._url, project)
+            except IndexFailure as failure:
+                if not is_absent(failure):
+                    raise
+                files = ()
+            return extract(project, files)
+
+        futures = {project: self._threads.submit(extracted, project) for project in projects}
+        return {project: future.result() for project, future in futures.items()}
 
     def fitting(self, project: NormalizedName, target: Target) -> list[Version]:
         """Releases with a wheel that ``target`` accepts, oldest first; what was yanked does not count (PEP 592)."""

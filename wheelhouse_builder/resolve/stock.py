@@ -42,26 +42,26 @@ _Release = tuple[Version, list[_Named]]
 
 
 class Stock:
-    """What the index behind ``shelf`` has. Not for several threads at a time.
+    """What the index behind ``shelf`` has for ``targets``. Not for several threads at a time.
 
     It remembers hundreds of thousands of names, which have to go when it goes: nothing of that is kept for the whole process.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, targets: Iterable[Target]) -> None:
         self._shelf = shelf
+        self._wanted = frozenset(tag for target in targets for tag in target.tags)
         self._version = cache(Version)
         self._tags = cache(parse_tag)
         self._releases: dict[NormalizedName, Sequence[_Release]] = {}
+        self._with_wheels: set[NormalizedName] = set()
         self._tastes: dict[str, _Taste] = {}
         self._chosen: dict[tuple[NormalizedName, str], tuple[list[LockedWheel], Iterator[LockedWheel]]] = {}
         self._locked: dict[str, LockedWheel] = {}
 
     def read(self, projects: Iterable[NormalizedName]) -> None:
         """Have the pages of ``projects`` read, many at a time. Raises IndexFailure when the index, not the project, is at fault."""
-        new = [project for project in projects if project not in self._releases]
-        self._shelf.read(new)
-        for project in new:
-            self._releases[project] = self._by_release(project)
+        new = {project for project in projects if project not in self._releases}
+        self._releases |= self._shelf.each(new, self._by_release)
 
     def knows(self, project: NormalizedName) -> bool:
         """Whether the page of ``project`` was read."""
@@ -85,13 +85,16 @@ class Stock:
 
     def has_wheels(self, project: NormalizedName) -> bool:
         """Whether there are wheels of ``project``, whatever they are for."""
-        return bool(self._releases[project])
+        return project in self._with_wheels
 
-    def _by_release(self, project: NormalizedName) -> Sequence[_Release]:
-        """Newest first."""
+    def _by_release(self, project: NormalizedName, files: Iterable[IndexFile]) -> Sequence[_Release]:
+        """Newest first, without what no target accepts."""
         found: dict[Version, list[_Named]] = {}
-        for file in self._shelf.listed(project):
-            if (named := self._name(project, file)) is not None:
+        for file in files:
+            if (named := self._name(project, file)) is None:
+                continue
+            self._with_wheels.add(project)
+            if not named[1].tags.isdisjoint(self._wanted):
                 found.setdefault(named[0], []).append(named[1])
         return sorted(found.items(), key=itemgetter(0), reverse=True)
 
@@ -156,7 +159,7 @@ class _Taste:
 def nearest_release(project: NormalizedName, target: Target, bounds: SpecifierSet, *, pages: Pages, memory: Path) -> Version | None:
     """The newest release of ``project`` within ``bounds`` that has a wheel for ``target``; None also where the index does not answer."""
     with Shelf(pages, "", memory) as shelf:
-        stock = Stock(shelf)
+        stock = Stock(shelf, [target])
         try:
             stock.read([project])
         except IndexFailure:  # what somebody is told of is worse than this

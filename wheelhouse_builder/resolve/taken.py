@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.adapters.index import IndexFile
 from wheelhouse_builder.errors import ResolutionError, SpecError
-from wheelhouse_builder.model.markers import holds
+from wheelhouse_builder.model.markers import ASK_THE_HOST, holds
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.choose import Choice
 from wheelhouse_builder.resolve.locks import pylock_of
@@ -114,7 +114,7 @@ def _needed(pin: Pin, target: Target) -> bool:
     if needed is None:
         raise ResolutionError(
             f"{target}: {pin.line.where}: {pin.line.requirement} hangs on a marker that only the host can tell",
-            hint="bundle for such a host by its probe: `wheelhouse probe`",
+            hint=ASK_THE_HOST,
         )
     return needed
 

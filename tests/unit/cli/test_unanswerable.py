@@ -15,7 +15,7 @@ LINUX = "cp312-manylinux_2_28_x86_64"
 @pytest.mark.parametrize(
     ("main", "target", "code", "told"),
     [
-        ('app; platform_release >= "5"\n', LINUX, 4, (LINUX, "main.in:1", 'platform_release >= "5"', "this")),
+        ('app; platform_release >= "5"\n', LINUX, 4, (LINUX, "main.in:1", 'platform_release >= "5"', "wheelhouse probe --script", "this")),
         ("app\n", "cp312-manylinux_2_99_x86_64", 3, ("wheelhouse.yaml:4", "glibc 2.99", "the nearest is cp312-manylinux_2_")),
         ("app\n", "debian99", 3, ("wheelhouse.yaml:4", "debian99", "the nearest is debian")),
         ("-r more.in\n", LINUX, 3, ("more.in → deep.in → more.in", "circle")),
