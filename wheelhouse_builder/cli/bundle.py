@@ -20,6 +20,7 @@ from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
 from wheelhouse_builder.cli.made import made_document, made_told
 from wheelhouse_builder.cli.options import AsJson, PassphraseFd, Quiet, SigningKey, SpecPath, Verbose, default_key, spec_at
 from wheelhouse_builder.cli.passphrase import passphrase_from
+from wheelhouse_builder.cli.yanked import yanked_document, yanked_told
 from wheelhouse_builder.errors import EnvironmentFailure, UsageError
 from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.target import Target
@@ -175,6 +176,7 @@ def _document(spec: Spec, report: Report, *, plain: bool) -> dict[str, Any]:
         "targets": [{"name": lock.target.name, "distributions": len(lock.wheels)} for lock in report.locks],
         "rehearsed": [_rehearsed(each) for each in report.rehearsed],
         "attested": [{"filename": wheel.filename, "publisher": publisher} for wheel, publisher in _attested(report)],
+        "yanked": yanked_document(report.locks),
         "lacking": lacking_document(report.locks),
         "built": made_document(report.made),
         "bytecode": sorted(report.bytecode),
@@ -224,6 +226,7 @@ def _told(spec: Spec, report: Report, key: Path) -> str:
             f"{spec.name} {spec.version}: {packed.distributions} distributions for {packed.targets} targets, packed and signed.",
             "",
             *(f"  {lock.target.name:<36} {len(lock.wheels):>4} distributions" for lock in report.locks),
+            *yanked_told(report.locks),
             *lacking_told(report.locks),
             *made_told(report.made),
             *_rehearsal_told(report),

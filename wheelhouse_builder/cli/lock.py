@@ -14,6 +14,7 @@ from wheelhouse_builder.adapters.store import Store
 from wheelhouse_builder.cli.console import Console
 from wheelhouse_builder.cli.lacking import lacking_document, lacking_told
 from wheelhouse_builder.cli.options import AsJson, Quiet, SpecPath, Verbose, spec_at
+from wheelhouse_builder.cli.yanked import yanked_document, yanked_told
 from wheelhouse_builder.errors import UsageError
 from wheelhouse_builder.model.changes import Release
 from wheelhouse_builder.model.lock import Lock
@@ -63,9 +64,14 @@ def command(
         "spec": str(path),
         "checked": check,
         "locks": [_document(lock) for lock in locks],
+        "yanked": yanked_document(new.lock for new in locks),
         "lacking": lacking_document(new.lock for new in locks),
     }
-    lines = [*(line for lock in locks for line in _told(lock)), *lacking_told(new.lock for new in locks)]
+    lines = [
+        *(line for lock in locks for line in _told(lock)),
+        *yanked_told(new.lock for new in locks),
+        *lacking_told(new.lock for new in locks),
+    ]
     console.result(document, "\n".join(lines))
 
 

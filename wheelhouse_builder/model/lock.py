@@ -13,6 +13,11 @@ from packaging.version import Version
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
 from wheelhouse_builder.model.target import Target
 
+TOOL = "wheelhouse"
+"""What is ours in a lock as a file, where PEP 751 has no place for it."""
+YANKED = "yanked"
+"""Of a release: that it was, and why."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closure:
@@ -69,6 +74,14 @@ class Lock:
     """Of a catalogue, each of which can be installed by itself; None: this is no catalogue, all wheels are installed together."""
     lacking: tuple[Lacking, ...] = ()
     """Of a catalogue."""
+
+    @property
+    def yanked(self) -> Iterator[tuple[str, str]]:
+        """The releases that their publishers have withdrawn (PEP 592), which somebody asked for all the same; and why they did."""
+        for package in self.pylock.packages:
+            ours = (package.tool or {}).get(TOOL, {})
+            if YANKED in ours:
+                yield f"{package.name} {package.version}", str(ours[YANKED])
 
     @property
     def files(self) -> Iterator[LockedWheel]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from packaging.pylock import Pylock
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from wheelhouse_builder.adapters.index import Login, login_from_environment
+from wheelhouse_builder.model.lock import TOOL, YANKED
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.spec import Index
 
@@ -85,6 +86,16 @@ class Unsolvable:
 
 
 Answer = Pylock | Unsolvable
+
+
+def with_yanked(pylock: Pylock, reasons: Mapping[str, str]) -> Pylock:
+    """``pylock``, in which each release of ``reasons``, by project, says that it was yanked, and why (PEP 592)."""
+    named = {canonicalize_name(project): reason for project, reason in reasons.items()}
+    packages = [
+        replace(package, tool={**(package.tool or {}), TOOL: {YANKED: named[package.name]}}) if package.name in named else package
+        for package in pylock.packages
+    ]
+    return replace(pylock, packages=packages) if named else pylock
 
 
 class Engine(Protocol):

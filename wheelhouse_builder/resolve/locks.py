@@ -20,13 +20,12 @@ from packaging.version import InvalidVersion, Version
 
 from wheelhouse_builder.errors import NoWheelError, SpecError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel
-from wheelhouse_builder.model.lock import Closure, Lacking, Lock
+from wheelhouse_builder.model.lock import TOOL, Closure, Lacking, Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.resolve.choose import choose
 
 HINT = "delete the file, and `wheelhouse lock` makes it anew"
 HEADER = "# What {target} installs. Written by `wheelhouse lock`; review and commit it. PEP 751.\n"
-TOOL = "wheelhouse"
 
 
 def lock_filename(target: Target, *, keep: int | None = None) -> str:

@@ -23,9 +23,10 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from wheelhouse_builder.adapters.index import IndexFile
 from wheelhouse_builder.adapters.process import Finished, Runner
 from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure, ResolutionError
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, write_promised
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, with_yanked, write_promised
 from wheelhouse_builder.resolve.shelf import Shelf
 
 CHILD = Path(__file__).with_name("piptools_child.py")
@@ -77,15 +78,21 @@ class PipTools:
         return self._pylock(pins)
 
     def _pylock(self, pins: Iterable[Requirement]) -> Pylock:
+        pins = list(pins)
         packages = [self._archive(pin) if pin.url else self._release(pin) for pin in pins]
-        return Pylock(lock_version=Version("1.0"), created_by=CREATED_BY, packages=sorted(packages, key=lambda package: package.name))
+        pylock = Pylock(lock_version=Version("1.0"), created_by=CREATED_BY, packages=sorted(packages, key=lambda package: package.name))
+        return with_yanked(pylock, {pin.name: file.yanked_reason for pin in pins for file in self._files(pin) if file.yanked})
+
+    def _files(self, pin: Requirement) -> list[IndexFile]:
+        """The wheels of the release that is pinned; none of a file at a URL."""
+        return [] if pin.url else self.shelf.wheels(canonicalize_name(pin.name), Version(next(iter(pin.specifier)).version))
 
     def _release(self, pin: Requirement) -> Package:
         project = canonicalize_name(pin.name)
         version = Version(next(iter(pin.specifier)).version)
         wheels = [
             PackageWheel(name=file.filename, url=file.url, size=file.size, upload_time=file.uploaded, hashes=dict(file.hashes))
-            for file in self.shelf.wheels(project, version)
+            for file in self._files(pin)
             if file.hashes
         ]
         return Package(name=project, version=version, wheels=wheels or None)

@@ -23,7 +23,7 @@ from wheelhouse_builder.errors import EnvironmentFailure, IndexFailure
 from wheelhouse_builder.model.facts import MinorVersion
 from wheelhouse_builder.model.platform import Platform, parse_platform
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, write_promised
+from wheelhouse_builder.resolve.engine import Answer, Question, Unsolvable, login_of, with_yanked, write_promised
 
 GLIBC_STEPS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 """Minor versions of glibc 2 that uv has a name for.
@@ -37,6 +37,7 @@ INDEX_NAME = "wheelhouse"
 """What we call the index, so that credentials reach uv by environment, not by a command line that others can read."""
 PROMISED = "promised"
 """Folder of the wheels that are not there yet."""
+YANKED = re.compile(r'^warning: `([^`=]+)==[^`]+` is yanked(?: \(reason: "(.*)"\))?$', re.MULTILINE)
 LACKS_WHEEL = re.compile(r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`")
 
 NETWORK_TROUBLE = (
@@ -66,7 +67,8 @@ class Uv:
             arguments = list(_write_inputs(question, folder))
             finished = self.runner.run([*self._command(question, folder), *arguments], env=_environment(question), cwd=folder)
             if finished.returncode == 0:
-                return _read_answer((folder / "pylock.answer.toml").read_text(encoding="utf-8"))
+                answer = _read_answer((folder / "pylock.answer.toml").read_text(encoding="utf-8"))
+                return with_yanked(answer, {match[1]: match[2] or "" for match in YANKED.finditer(finished.stderr)})
             return _read_refusal(finished, question, folder)
 
     def _command(self, question: Question, folder: Path) -> list[str]:
@@ -78,7 +80,7 @@ class Uv:
             *("--python-platform", str(_python_platform(question.target))),
             *("--no-build", "--no-sources", *(() if question.dependencies else ("--no-deps",))),
             *("--default-index", f"{INDEX_NAME}={question.index.url}"),
-            *("--format", "pylock.toml", "--output-file", str(folder / "pylock.answer.toml"), "--quiet"),
+            *("--format", "pylock.toml", "--output-file", str(folder / "pylock.answer.toml")),
         ]
 
 

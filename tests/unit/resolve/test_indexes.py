@@ -16,7 +16,7 @@ from wheelhouse_builder.adapters.router import Place, Router
 from wheelhouse_builder.errors import IndexFailure, NoWheelError, ResolutionError
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.resolve import Requirements, resolve
+from wheelhouse_builder.resolve import Requirements, read_lock, resolve, write_lock
 from wheelhouse_builder.spec import RESOLVERS, Index
 
 LINUX = "cp312-manylinux_2_28_x86_64"
@@ -126,14 +126,18 @@ def test_what_is_too_young_or_of_unknown_age_is_not_there(town: Town, resolver: 
         town.lock("app", indexes=theirs, exclude_newer="2026-11-01", resolver=resolver)
 
 
-def test_a_yanked_release_is_taken_only_by_who_names_it(build: Callable[..., Town]) -> None:
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_a_yanked_release_is_taken_only_by_who_names_it_and_told(resolver: str, build: Callable[..., Town], tmp_path: Path) -> None:
     town = build(yanked={"app-2.0-py3-none-any.whl": "broken"})
     make_wheel(town.theirs.directory, "other", "1.0")
     for version in ("1.0", "2.0"):
         make_wheel(town.ours.directory, "app", version)
     indexes = (Index(url=town.ours.url), Index(url=town.theirs.url))
-    assert str(town.lock("app", indexes=indexes).wheels[0].version) == "1.0"
-    assert str(town.lock("app==2.0", indexes=indexes).wheels[0].version) == "2.0"
+    usual, named = (town.lock(text, indexes=indexes, resolver=resolver) for text in ("app", "app==2.0"))
+    assert [str(lock.wheels[0].version) for lock in (usual, named)] == ["1.0", "2.0"]
+    assert (list(usual.yanked), list(named.yanked)) == ([], [("app 2.0", "broken")])
+    write_lock(named, tmp_path / "pylock.toml")
+    assert list(read_lock(tmp_path / "pylock.toml", named.target).yanked) == list(named.yanked)
 
 
 def test_nobody_else_on_this_host_gets_what_is_carried(town: Town) -> None:
