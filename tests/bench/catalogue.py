@@ -104,6 +104,6 @@ def _ratio(fetched: float, whole: float, theirs: list[Run]) -> str:
     """Of a cell: until its wheels lie there, and until all is one file."""
     other = statistics.mean(each.wall for each in theirs)
     return (
-        f"a cell takes pip download {other:.2f} s on average, and wheelhouse until all wheels lie there {fetched:.4f} s: ÷ {other / fetched:.0f};"
-        f" until they are one signed file {whole:.3f} s: ÷ {other / whole:.0f}"
+        f"a cell takes pip download {other:.2f} s on average; wheelhouse until all wheels lie there {fetched:.4f} s,"
+        f" ÷ {other / fetched:.0f}; until they are one signed file {whole:.3f} s, ÷ {other / whole:.0f}"
     )
