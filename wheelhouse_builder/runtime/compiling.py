@@ -98,9 +98,9 @@ class Source(NamedTuple):
 def compile_placed(job: Job, placed: Mapping[str, Placed]) -> None:
     """See that what was placed, by the wheel's file name, is compiled, carried or made here, if it is to be; and write each RECORD."""
     carried = place_carried(job, placed)
-    paths = {each.path_of(source) for each in placed.values() for source in each.sources} if job.compile else carried
-    sources = [Source(path, job.final + path[len(job.environment) :]) for path in sorted(paths)]
-    compiled = compile_all(job.python, sources, job.scratch, job.progress, compiling=job.compile)
+    paths = {each.path_of(source) for each in placed.values() for source in each.sources} if job.compile else carried.unproved
+    sources = [Source(path, job.final + path[len(job.environment) :]) for path in sorted(paths.difference(carried.proved))]
+    compiled = {**carried.proved, **compile_all(job.python, sources, job.scratch, job.progress, compiling=job.compile)}
     for each in placed.values():
         write_record(each, compiled)
 

@@ -7,6 +7,7 @@ import importlib.util
 import marshal
 import struct
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def install(
     compiling: bool = True,
     sources: Mapping[str, bytes] = SOURCES,
     instead: bytes | None = None,
+    with_python: Path | None = None,
 ) -> Path:
     """The site-packages after installing demo with ``carried``; ``instead`` stands in the payload behind the manifest's back."""
     wheel = make_wheel(folder / "made", "demo", "1.0", files=sources)
@@ -54,7 +56,7 @@ def install(
     wrong = {} if instead is None else {name: instead}
     draft = bundle_for(this_host(), [wheel], bundled_pip(), mode="dense", retold={name: carried}, wrong=wrong)
     path.write_bytes(draft.signed(OURS))
-    manner = Manner(engine=engine, compile=compiling, imports=False)
+    manner = Manner(engine=engine, compile=compiling, imports=False, with_python=str(with_python) if with_python else None)
     run_install(str(path), Destination(venv=str(venv)), str(write_trust(folder, OURS)), manner)
     [site] = venv.glob("lib/python*/site-packages")
     return site
@@ -75,10 +77,20 @@ def pyc(name: str) -> str:
     return importlib.util.cache_from_source(name)
 
 
+@pytest.fixture(params=["itself", "another"])
+def python(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    """The interpreter that will load it: the one that installs, or another, which it asks."""
+    if request.param == "itself":
+        return None
+    another = tmp_path / "python"
+    another.symlink_to(Path(sys.executable).resolve())
+    return another
+
+
 @pytest.mark.parametrize(("engine", "compiling"), [("direct", True), ("direct", False), ("pip", False)])
-def test_it_is_what_python_loads_and_record_lists_it(tmp_path: Path, engine: str, compiling: bool) -> None:
+def test_it_is_what_python_loads_and_record_lists_it(tmp_path: Path, engine: str, compiling: bool, python: Path | None) -> None:
     members = [("demo/__init__.py", compiled(SOURCES["demo/__init__.py"])), ("moved.py", compiled(b"ANSWER = 44\n"))]
-    site = install(tmp_path, entry(*members), engine=engine, compiling=compiling)
+    site = install(tmp_path, entry(*members), engine=engine, compiling=compiling, with_python=python)
     assert (flags(site, "demo/__init__.py"), flags(site, "moved.py")) == (CARRIED, CARRIED)
     assert flags(site, "demo/other.py") == (COMPILED if compiling else None)
     assert listed(site) == {pyc("demo/__init__.py"), pyc("moved.py"), *([pyc("demo/other.py")] if compiling else [])}
@@ -101,9 +113,10 @@ WRONG = {
 
 
 @pytest.mark.parametrize("compiling", [True, False])
-def test_what_is_for_another_python_or_another_source_goes(tmp_path: Path, compiling: bool) -> None:
+def test_what_is_for_another_python_or_another_source_goes(tmp_path: Path, compiling: bool, python: Path | None) -> None:
     sources = {f"{name}.py": b"ANSWER = 42\n" for name in WRONG}
-    site = install(tmp_path, entry(*((f"{name}.py", data) for name, data in WRONG.items())), sources=sources, compiling=compiling)
+    carried = entry(*((f"{name}.py", data) for name, data in WRONG.items()))
+    site = install(tmp_path, carried, sources=sources, compiling=compiling, with_python=python)
     found = {name: flags(site, f"{name}.py") for name in WRONG}
     assert found == dict.fromkeys(WRONG, COMPILED if compiling else None)
     assert listed(site) == ({pyc(f"{name}.py") for name in WRONG} if compiling else set())
