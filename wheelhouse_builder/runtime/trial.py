@@ -16,7 +16,9 @@ from .errors import InstallError
 _MODULE = re.compile(r"([A-Za-z_]\w*)(?:\.py|(?:\.[\w-]+)*\.(?:so|pyd))")
 
 # Answers are lines in a file: what modules print themselves goes elsewhere, and what was answered before a crash is there. Each module is
-# imported by whichever of several comes to it first, who makes the file with its number; and what came along is imported there already.
+# imported by whichever of several comes to it first, who makes the file with its number. Every other one begins with the smallest, which
+# others want, so that less is imported twice; what came along is imported there already. Once pip is, setuptools cannot be any more: it
+# keeps its distutils from pip.
 _IMPORT = """
 import importlib, json, os, sys
 path = sys.argv[1]
@@ -41,8 +43,10 @@ def attempt(module):
     answers.write(json.dumps([module, None]) + "\\n")
     answers.write(json.dumps(answer(module)) + "\\n")
 rest = dict(enumerate(modules))
+first = max if int(sys.argv[2]) % 2 else min
 while rest:
-    number = next((each for each in rest if rest[each] in sys.modules), min(rest))
+    now = [each for each in rest if rest[each] != "pip"] or list(rest)
+    number = next((each for each in now if rest[each] in sys.modules), first(now))
     module = rest.pop(number)
     if is_ours(number):
         attempt(module)
@@ -82,8 +86,7 @@ def _modules(done: Installation) -> List[str]:
     for each in done.records.values():
         for module, size in _top_level(each.record):
             sizes[module] = sizes.get(module, 0) + size
-    # once pip is imported, setuptools cannot be: it keeps its distutils from pip
-    return sorted(sizes, key=lambda name: (name == "pip", -sizes[name], name))
+    return sorted(sizes, key=lambda name: (-sizes[name], name))
 
 
 def run_commands(job: Job, commands: Sequence[Sequence[str]]) -> None:

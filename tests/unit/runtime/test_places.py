@@ -362,6 +362,13 @@ def test_a_module_that_cannot_be_imported_undoes_it_unless_one_does_not_want_to_
     site.install(broken)
 
 
+def test_pip_is_imported_after_all_others_whoever_begins_where(site: Site) -> None:
+    """Who begins with the smallest would come to it first, and then to setuptools, while another is busy."""
+    others = {f"other{number}.py": "import time\ntime.sleep(0.3)\n" + "ANSWER = 42\n" * 9 for number in range(3)}
+    bundle = site.bundle("1.0", files={**others, "setuptools/__init__.py": "import sys\nassert 'pip' not in sys.modules\n"})
+    site.install(bundle, manner=QUICK._replace(imports=True))
+
+
 def test_what_a_module_writes_when_it_is_imported_was_not_smuggled_in(site: Site) -> None:
     writes = "import os\nwith open(os.path.join(os.path.dirname(__file__), 'table.txt'), 'w') as file:\n    file.write('made')\n"
     bundle = site.bundle("1.0", files={"demo/tables.py": writes, "tabled.py": "import demo.tables\n"})
