@@ -7,7 +7,7 @@ from typing import BinaryIO, Callable, Iterator, List, Optional, cast
 from .headers import directory, known, local_header
 from .skeleton import STORED, VERBATIM, Read, Skeleton, content, is_plain
 from .skeleton import Member as Part
-from .ziparchive import PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems, end_record
+from .ziparchive import DEFLATED, PIECE, Member, ZipArchive, ZipRefused, central_header, central_problems, end_record
 
 Slice = Callable[[int, int], memoryview]
 """The pool's bytes from an offset on, so many."""
@@ -85,7 +85,7 @@ class RebuiltArchive(ZipArchive):
         self._made_of = {header.name: part for header, part in pairs if is_plain(part.method) and part.method not in (STORED, VERBATIM)}
 
     def _content(self, member: Member) -> Iterator[bytes]:
-        part = self._made_of.get(member.raw_name)
+        part = self._made_of.get(member.raw_name) if member.method == DEFLATED else None  # by headers that say so
         return iter(self._read(part.start, part.length)) if part else super()._content(member)
 
 

@@ -99,6 +99,24 @@ def test_what_the_headers_do_not_say_is_refused(wheel: Path) -> None:
             list(archive.contents(wrong))
 
 
+def test_what_was_deflated_and_is_called_stored_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    """Sizes alone do not tell: this content is as long as its deflate stream."""
+    content = next(text for text in (b"ab" * count for count in range(1, 9)) if len(deflated(text)) == len(text))
+    found = parts(write_zip(tmp_path / NAME, [ZipMember(name="demo/equal.py", content=content, data=deflated(content))]))
+    assert found is not None
+    skeleton, pool = found
+    lying = skeleton._replace(headers=(skeleton.headers[0]._replace(compression=STORED),))
+
+    def read(start: int, length: int) -> Iterator[bytes]:
+        yield pool[start : start + length]
+
+    rebuild(lying, read, out := io.BytesIO())
+    archive = RebuiltArchive(out, lying, read)
+    assert archive.problems == []
+    with pytest.raises(ZipRefused, match="CRC-32"):
+        list(archive.contents(archive.members[0]))
+
+
 def test_the_verdict_is_that_of_the_file(tmp_path: Path) -> None:
     path, told = tmp_path / NAME, 0
     for name, malformed in MALFORMED.items():
