@@ -206,8 +206,10 @@ class Cataloguer:
     def _learn(self, wanted: Iterable[Wanted]) -> None:
         """Read all pages and wheels that somebody wants, each once."""
         wanted = list(wanted)
-        self.known.stock.read(frozenset().union(*(each.pages for each in wanted)))
-        self._read_wheels(frozenset().union(*(each.wheels for each in wanted)))
+        pages = frozenset().union(*(each.pages for each in wanted))
+        self.known.stock.ask(pages)
+        self._read_wheels(frozenset().union(*(each.wheels for each in wanted)))  # while the index is asked
+        self.known.stock.read(pages)
 
     def _read_wheels(self, wheels: Collection[LockedWheel]) -> None:
         for filename, wheel in self.bring(wheels).items() if wheels else ():

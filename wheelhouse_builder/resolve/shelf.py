@@ -73,25 +73,22 @@ class Shelf:
                 return ()
             raise
 
-    def each(
-        self, projects: Iterable[NormalizedName], extract: Callable[[NormalizedName, Sequence[IndexFile]], T]
-    ) -> dict[NormalizedName, T]:
-        """What ``extract`` takes from the page of each of ``projects``, many at a time; nothing else of these pages is kept.
+    def extract(self, project: NormalizedName, take: Callable[[NormalizedName, Sequence[IndexFile]], T]) -> Future[T]:
+        """What ``take`` takes from the page of ``project``, in a thread, some day soon; nothing else of the page is kept.
 
-        It is called in several threads, for a project that the index does not have with nothing. Raises IndexFailure when the index failed.
+        It is given no files where the index does not have the project. The future raises IndexFailure when the index failed.
         """
 
-        def extracted(project: NormalizedName) -> T:
+        def taken() -> T:
             try:
                 files = self._pages.files(self._url, project)
             except IndexFailure as failure:
                 if not is_absent(failure):
                     raise
                 files = ()
-            return extract(project, files)
+            return take(project, files)
 
-        futures = {project: self._threads.submit(extracted, project) for project in projects}
-        return {project: future.result() for project, future in futures.items()}
+        return self._threads.submit(taken)
 
     def fitting(self, project: NormalizedName, target: Target) -> list[Version]:
         """Releases with a wheel that ``target`` accepts, oldest first; what was yanked does not count (PEP 592)."""

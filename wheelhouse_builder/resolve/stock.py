@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import count
@@ -52,16 +53,24 @@ class Stock:
         self._wanted = frozenset(tag for target in targets for tag in target.tags)
         self._version = cache(Version)
         self._tags = cache(parse_tag)
+        self._asked: dict[NormalizedName, Future[Sequence[_Release]]] = {}
         self._releases: dict[NormalizedName, Sequence[_Release]] = {}
         self._with_wheels: set[NormalizedName] = set()
         self._tastes: dict[str, _Taste] = {}
         self._chosen: dict[tuple[NormalizedName, str], tuple[list[LockedWheel], Iterator[LockedWheel]]] = {}
         self._locked: dict[str, LockedWheel] = {}
 
+    def ask(self, projects: Iterable[NormalizedName]) -> None:
+        """Begin to read the pages of ``projects``, many at a time."""
+        for project in projects:
+            if project not in self._asked:
+                self._asked[project] = self._shelf.extract(project, self._by_release)
+
     def read(self, projects: Iterable[NormalizedName]) -> None:
-        """Have the pages of ``projects`` read, many at a time. Raises IndexFailure when the index, not the project, is at fault."""
-        new = {project for project in projects if project not in self._releases}
-        self._releases |= self._shelf.each(new, self._by_release)
+        """Have the pages of ``projects`` read. Raises IndexFailure when the index, not the project, is at fault."""
+        projects = set(projects)
+        self.ask(projects)
+        self._releases |= {project: self._asked[project].result() for project in projects}
 
     def knows(self, project: NormalizedName) -> bool:
         """Whether the page of ``project`` was read."""
