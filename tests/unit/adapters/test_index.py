@@ -109,6 +109,10 @@ def html_page(body: str, url: str = "https://pypi.org/simple/demo/") -> Page:
         ("../../files/demo-1.0.tar.gz#sha256=ab", "https://pypi.org/files/demo-1.0.tar.gz"),
         ("//files.pypi.org/demo-1.0.tar.gz", "https://files.pypi.org/demo-1.0.tar.gz"),
         ("https://u:secret@pypi.org/demo-1.0.tar.gz", "https://pypi.org/demo-1.0.tar.gz"),
+        ("https://files.pypi.org/a-1/b_2/demo-1.0%2Bcpu.tar.gz", "https://files.pypi.org/a-1/b_2/demo-1.0%2Bcpu.tar.gz"),
+        ("https://files.pypi.org/demo-1.0.tar.gz#sha256=ab", "https://files.pypi.org/demo-1.0.tar.gz"),
+        ("https://u:secret@pypi.org:8443/a/demo-1.0.tar.gz", "https://pypi.org:8443/a/demo-1.0.tar.gz"),
+        ("https:demo-1.0.tar.gz", "https://pypi.org/simple/demo/demo-1.0.tar.gz"),
         ("demo-1.0.tar.gz?token=1&amp;b=2", "https://pypi.org/simple/demo/demo-1.0.tar.gz?token=1&b=2"),
     ],
 )
