@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zstandard import FLUSH_FRAME
+
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.pack.crew import Pulse
 from wheelhouse_builder.pack.effort import Effort
@@ -78,10 +80,13 @@ def plain_frames(
 def compress(frame: Frame, effort: Effort, path: Path, pulse: Pulse) -> None:
     """Write ``frame`` compressed to the new file ``path``. Raises OSError, and DistributionError when a wheel changed on the disk."""
     compressor = effort.compressor(frame.tar_size)
-    with path.open("xb") as file, compressor.stream_writer(file, size=frame.tar_size, closefd=False) as writer:
+    with path.open("xb") as file:
+        # not in a with statement: after an error its end would complain of a frame that is too short, and that would be told instead
+        writer = compressor.stream_writer(file, size=frame.tar_size, closefd=False)
         for piece in frame.pieces():
             writer.write(piece)
             pulse(len(piece))
+        writer.flush(FLUSH_FRAME)
 
 
 def _frames(root: str, files: Mapping[str, bytes], groups: Sequence[tuple[Entry, ...]]) -> tuple[Frame, ...]:
