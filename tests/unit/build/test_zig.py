@@ -13,10 +13,11 @@ import pytest
 from tests.support.sources import BACKEND, make_c_sdist, write_recipe
 from tests.unit.build.conftest import Yard
 from wheelhouse_builder.adapters.process import Processes
+from wheelhouse_builder.build import windows
 from wheelhouse_builder.build.pythons import Pythons
 from wheelhouse_builder.build.toolchain import Ready, Unready
 from wheelhouse_builder.build.toolchains import candidates
-from wheelhouse_builder.build.zig import CACHE, Zig, compilers, header_of, settings_of_target, triple_of
+from wheelhouse_builder.build.zig import CACHE, ON_WINDOWS, Zig, compilers, header_of, settings_of_target, triple_of
 from wheelhouse_builder.errors import NoWheelError
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import read_recipe
@@ -33,11 +34,12 @@ PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
         ("manylinux_2_31_armv7l", "arm-linux-gnueabihf.2.31"),
         ("musllinux_1_2_x86_64", "x86_64-linux-musl"),
         ("manylinux_2_12_x86_64", None),
-        ("win_amd64", None),
+        ("win_amd64", "x86_64-windows-gnu"),
+        ("win32", None),
         ("macosx_14_0_arm64", None),
     ],
 )
-def test_it_knows_glibc_from_2_17_on_and_musl(platform: str, triple: str | None) -> None:
+def test_it_knows_glibc_from_2_17_on_and_musl_and_windows(platform: str, triple: str | None) -> None:
     assert triple_of(platform) == triple
 
 
@@ -84,6 +86,39 @@ def test_it_is_chosen_where_this_host_is_too_new_or_of_another_kind(tmp_path: Pa
     assert list(candidates(needy, Target.parse(old))) == ["native"]
     assert list(candidates(needy, Target.parse(other))) == ["zig"]
     assert list(candidates(plain, Target.parse(musl))) == ["zig"]
+
+
+def test_what_its_compilers_do_for_windows(tmp_path: Path) -> None:
+    compiler = tmp_path / "zig-cc"
+    more = ON_WINDOWS.format(headers="/usr/include/python3.11", library="/mnt/python/python.lib")
+    compiler.write_text(compilers(Path("/bin/echo"), "x86_64-windows-gnu", more)["tools/zig-cc"])
+    compiler.chmod(0o755)
+
+    def said(*flags: str) -> str:
+        return subprocess.run([compiler, *flags], capture_output=True, text=True, check=True).stdout.partition("-isystem /mnt/include ")[2]
+
+    assert said("-c", "-I/usr/include/python3.11", "-I/usr/include/python3.11/cpython", "-Iours", "a.c") == "-c -Iours a.c\n"
+    assert said("-shared", "a.o") == "-shared a.o -s -Wl,--out-implib,/mnt/tmp/unused.lib /mnt/python/python.lib\n"
+
+
+def test_what_the_dll_of_windows_exports_is_what_the_headers_declare(tmp_path: Path) -> None:
+    declarations = """
+        PyAPI_FUNC(PyObject *) PyLong_FromLong(long);
+        PyAPI_FUNC(void) _Py_NO_RETURN
+            Py_FatalError(const char *message);
+        PyAPI_FUNC(int) (*PyOS_Ignored)(void);
+        PyAPI_DATA(PyObject *) PyExc_ValueError;
+        PyAPI_DATA(const unsigned char) _Py_ctype_table[256];
+    """
+    (tmp_path / "cpython").mkdir()
+    (tmp_path / "cpython/object.h").write_text(declarations)
+    (tmp_path / "pyconfig.h").write_text("#define HERE\n")
+    texts = windows.headers(tmp_path)
+    assert texts == {"cpython/object.h": declarations, "pyconfig.h": windows.CONFIGURATION}
+    assert windows.exports(texts, "python311.dll").splitlines() == [
+        *("LIBRARY python311.dll", "EXPORTS", "PyExc_ValueError DATA", "PyLong_FromLong"),
+        *("Py_FatalError", "_Py_ctype_table DATA"),
+    ]
 
 
 FAKE = """#!/bin/sh
