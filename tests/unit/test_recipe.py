@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.support.sources import write_recipe
 from wheelhouse_builder.errors import SpecError
-from wheelhouse_builder.recipe import Cookbook, read_recipe, shipped
+from wheelhouse_builder.model.target import Target
+from wheelhouse_builder.recipe import Cookbook, build_question, read_recipe, shipped
+from wheelhouse_builder.sdist import Promise, SdistFacts
 
 PROJECTS = ["cffi", "docopt", "gevent", "greenlet", "lxml", "mysqlclient", "psycopg2", "python-ldap", "pyyaml"]
 
@@ -111,3 +115,15 @@ def test_what_a_recipe_says_of_the_build_is_its_digest_and_what_it_says_of_the_t
     digests.append(read_recipe(write_recipe(tmp_path, "demo", "patches: [a.patch]")).digest)
     assert digests[0] == digests[4]
     assert len(set(digests)) == 5
+
+
+@pytest.mark.parametrize("target", ["cp311-manylinux_2_28_aarch64", "cp311-musllinux_1_2_x86_64", "cp311-win_amd64"])
+def test_what_a_build_for_another_system_requires_is_for_the_one_that_builds(target: str, tmp_path: Path) -> None:
+    # of what frontends isolate, they look for the wheels of the machine that the build is made to see
+    recipe = read_recipe(write_recipe(tmp_path, "demo", "has-extension: true", "build-requirements: [cython]"))
+    facts = SdistFacts(
+        promise=Promise(requires=(), extras=(), requires_python=""), build_requires=(Requirement("setuptools"),), epoch=0, compiles=True
+    )
+    question = build_question(recipe, "a" * 64, facts, Target.parse(target))
+    assert list(map(str, question.requirements)) == ["setuptools", "cython"]
+    assert question.target == Target.parse(f"cp311-manylinux_2_28_{platform.machine()}")

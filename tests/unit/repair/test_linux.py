@@ -201,6 +201,13 @@ def test_the_sbom_that_auditwheel_writes_is_kept(tmp_path: Path) -> None:
     assert repaired.symbols[0].version.startswith("GLIBC_")
 
 
+def test_libraries_of_this_host_are_not_grafted_into_what_was_built_for_another_one(tmp_path: Path) -> None:
+    # what zig compiles runs on old hosts; a library of this one beside it would not
+    with pytest.raises(DistributionError, match=r"libpcre2-8\.so\.0"):
+        _with_own_library("libpcre2-8.so.0", tmp_path, options=Options(system_libraries=False))
+    assert not (tmp_path / "out").exists()
+
+
 def test_ours_is_added_where_auditwheel_knows_a_part(built: Built, tmp_path: Path) -> None:
     repaired = _with_own_library("libpcre2-8.so.0", tmp_path, f"-L{built.libraries}", "-lsecond", options=built.options)
     assert [Path(member).name for member in repaired.sboms] == ["auditwheel.cdx.json", "wheelhouse.cdx.json"]
