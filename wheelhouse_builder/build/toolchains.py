@@ -62,4 +62,6 @@ def candidates(recipe: Recipe, target: Target, *, rooted: bool = False) -> Itera
     else:
         yield ZIG
         if older:
+            if rooted and recipe.system_packages:
+                yield ROOT
             yield NATIVE
