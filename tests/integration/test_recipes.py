@@ -58,20 +58,18 @@ def test_it_builds_here_and_its_test_passes_without_what_it_was_built_with(proje
     assert bool(made["grafted"]) is (project not in others)
 
 
-@pytest.mark.parametrize(
-    ("target", "toolchain", "projects"), [(BOOKWORM, "native", NATIVE), (OLD, "zig", ("psycopg2", "docopt", "pyyaml"))]
-)
+@pytest.mark.parametrize(("target", "toolchain"), [(BOOKWORM, "native"), (OLD, "zig")])
 def test_what_people_ask_for_most_installs_and_works_in_a_bare_debian_that_holds_none_of_it(
-    target: str, toolchain: str, projects: tuple[str, ...], tmp_path: Path
+    target: str, toolchain: str, tmp_path: Path
 ) -> None:
     root = entered(debian_root("bookworm"))
     assert not list(root.glob("usr/lib/*/libpq*")) + list(root.glob("usr/lib/*/libmariadb*")) + list(root.glob("usr/lib/*/libldap*"))
     (tmp_path / "wheelhouse.yaml").write_text(
-        f"bundle: native\nversion: '1'\nrequirements: {list(projects)}\nno-binary: [pyyaml]\ntargets: [{target}]\nsign: {{key: key}}\n"
+        f"bundle: native\nversion: '1'\nrequirements: {list(NATIVE)}\nno-binary: [pyyaml]\ntargets: [{target}]\nsign: {{key: key}}\n"
     )
     wheelhouse("keygen", "--key", "key", cwd=tmp_path)
     said = json.loads(wheelhouse("bundle", "--json", "--rehearse", "run", "--root", f"{target}={root}", cwd=tmp_path).stdout)
-    assert [each["project"] for each in said["built"]] == sorted(projects)
+    assert [each["project"] for each in said["built"]] == sorted(NATIVE)
     assert all(str(root) in each["tested"] for each in said["built"])
     assert {each["toolchain"] for each in said["built"] if each["project"] != "docopt"} == {toolchain}
     assert said["rehearsed"][0]["python"]
