@@ -9,6 +9,7 @@ one, and so would charge each run for the files of the one before.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -106,6 +107,7 @@ def _fresh(python: Path, venv: Path, cache: Path) -> None:
 
 
 def _put_aside(path: Path) -> None:
-    """Out of the way, not deleted."""
+    """Out of the way, not deleted; and on the disk, so that the next run does not wait for that."""
     if path.exists():
         path.rename(Path(mkdtemp(prefix="used-", dir=path.parent)) / path.name)
+    os.sync()

@@ -6,9 +6,20 @@ Even Python 2.7 must be able to parse this file, to learn that it is too old.
 import os
 import subprocess
 import sys
+import zipimport
 
 OLDEST = (3, 6)
 UNFIT = 9  # EnvironmentFailure; such a Python cannot import the module that says so
+
+
+class Reader(zipimport.zipimporter):
+    """Imports what is in the bundle, and compiles each module once: its base does so twice, the first time to learn the file name."""
+
+    def get_filename(self, fullname):
+        # type: (str) -> str
+        """Where a module that is there lies."""
+        path = os.path.join(self.archive, self.prefix, fullname.rpartition(".")[2])
+        return os.path.join(path, "__init__.py") if self.is_package(fullname) else path + ".py"
 
 
 def main():
@@ -21,6 +32,8 @@ def main():
     bundle = os.path.dirname(os.path.abspath(__file__))
     if not sys.flags.isolated:
         return restart_isolated(bundle)
+    sys.path_hooks.insert(0, Reader)
+    sys.path_importer_cache.clear()
     try:
         from wheelhouse_runtime.cli import main as run  # type: ignore[import-not-found]  # noqa: PLC0415 # an old Python cannot parse it
     except ImportError as error:

@@ -103,13 +103,16 @@ def write_bytecode(path: str, data: bytes, placed: Placed, interpreter: str) -> 
     What a wheel itself brings for a source stays. Raises BundleRefused, OSError.
     """
     sources = set(placed.sources)
+    folders: Set[str] = set()
     for source, compiled in members_of(path, data):
         if source not in sources:
             raise _refused(path, "%s is no source of its wheel, or there twice" % ascii(source))
         sources.remove(source)
         folder, name = os.path.split(placed.path_of(source))
         target = os.path.join(folder, "__pycache__", "%s.cpython-%s.pyc" % (name[: -len(".py")], interpreter[len(CPYTHON) :]))
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if folder not in folders:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            folders.add(folder)
         with suppress(FileExistsError):
             write_new(target, [compiled], READABLE)
             yield Written(placed.path_of(source), target, compiled)

@@ -155,12 +155,29 @@ def test_a_python_that_is_too_old_learns_it(tmp_path: Path) -> None:
     """The file must parse there: only what Python 2.7 knows may stand in it."""
     source = Path(bundle_main.__file__).read_text(encoding="ascii")
     for word in ('f"', "f'", ":=", "nonlocal", "print(", "->", "async", "raise from"):
-        assert word not in source.replace("() -> int", "").replace("(str) -> int", "")
+        assert word not in source.replace("() -> int", "").replace("(str) -> int", "").replace("(str) -> str", "")
     shown = tmp_path / "main.py"
     shown.write_text(source.replace("OLDEST = (3, 6)", "OLDEST = (9, 9)"))
     done = run(tmp_path, bundle=str(shown))
     assert done.returncode == 9
     assert done.stderr.startswith("error: this needs Python 3.6 or newer, and this is Python 3.")
+
+
+def test_each_module_is_compiled_once(home: Path) -> None:
+    """As long as Python itself imports from an archive, each is twice, which takes longer than all else that ``inspect`` does."""
+    listen = """
+import atexit, runpy, sys
+seen = []
+sys.addaudithook(lambda event, details: seen.append(str(details[1])) if event == "compile" else None)
+atexit.register(lambda: print(*(name for name in seen if "wheelhouse_runtime" in name), file=sys.stderr))
+sys.argv = ["acme.whb", "inspect"]
+runpy.run_path("acme.whb", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-I", "-B", "-c", listen], cwd=home, capture_output=True, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    compiled = done.stderr.split()
+    assert any(name.endswith("manifest.py") for name in compiled)
+    assert sorted(compiled) == sorted(set(compiled))
 
 
 def test_a_python_that_lacks_a_part_of_its_library_is_told_which(home: Path) -> None:
