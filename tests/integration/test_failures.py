@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 
 from tests.support.cli import Ended, environment
 from tests.support.index import Fault, LocalIndex, failing, missing, wrong_bytes
+from tests.support.native import ANSWER, asking, gcc, newer_system, wheel_of
+from tests.support.pip import bundled_pip
 from tests.support.wheels import make_sdist, make_wheel
 from tests.support.workplace import WINDOWS, Workplace, publish_acme, this_target, workplace
 
@@ -70,6 +73,22 @@ def test_an_output_that_cannot_be_is_told_before_anything_is_asked_of_the_index(
     assert ended.code in (2, 9)
     assert "hint: " in ended.stderr
     assert place.index.requests == []
+
+
+@pytest.mark.parametrize(
+    ("lie", "told"), [("newer", "needs glibc 2.34, the tags say 2.28"), ("other", "is for aarch64, the tags say x86_64")]
+)
+def test_compiled_code_that_is_not_what_the_tags_say_is_told_with_the_member(tmp_path: Path, lie: str, told: str) -> None:
+    shelf, built = tmp_path / "shelf", tmp_path / "built"
+    newer = newer_system(built / "newer", "GLIBC_2.34") if lie == "newer" else []
+    code = bytearray(gcc(built / "_demo.so", asking(ANSWER) if newer else ANSWER, *newer).read_bytes())
+    code[18:20] = {"newer": b"\x3e\0", "other": b"\xb7\0"}[lie]  # e_machine: EM_X86_64, EM_AARCH64
+    wheel_of(shelf, bytes(code), tag="cp32-abi3-manylinux_2_28_x86_64")
+    shutil.copy(bundled_pip(), shelf)
+    with LocalIndex(shelf) as index:
+        place = workplace(tmp_path / "work", index)
+        place.write_spec(requirements=["demo"], targets=["cp312-manylinux_2_28_x86_64"])
+        assert f"'demo/_demo.abi3.so': {told}" in refused(place, 7)["problems"]
 
 
 def test_requirements_that_cannot_be_met_show_the_resolvers_reasons_for_each_target(place: Workplace) -> None:
