@@ -13,6 +13,7 @@ r"""Recipes: how one project's sdist becomes a portable, tested wheel. ``recipes
       debian: [default-libmysqlclient-dev, pkg-config]
     libraries:                             # C libraries, built from source before the project where the system's are not to be used
       - {name: libyaml, url: "https://…/yaml-0.2.5.tar.gz", sha256: …, commands: ["./configure --prefix=$PREFIX", "make install"]}
+                                           # and mirrors: [URL, …], where the same file may be when it is gone there
     patches: [fix-build.patch]             # beside the recipe, applied with -p1, in this order
     has-extension: true                    # the wheel must hold compiled code: some projects swallow the compiler's errors
     forbidden-rpaths: [/opt]
@@ -74,6 +75,8 @@ class Library:
     sha256: str
     commands: tuple[str, ...]
     """Run in its unpacked source; ``$PREFIX`` is where it is to be installed."""
+    mirrors: tuple[str, ...] = ()
+    """Where else its source archive may be: in order, when it cannot be had from ``url``."""
 
     @property
     def filename(self) -> str:
@@ -309,14 +312,18 @@ def _libraries(page: Page, node: yaml.Node, where: str) -> tuple[Library, ...]:
     found = []
     for item, address in page.items(node, where):
         examples = {key: f"{key}: …" for key in LIBRARY_KEYS}
-        values = page.mapping(item, address, LIBRARY_KEYS, examples)
+        values = page.mapping(item, address, (*LIBRARY_KEYS, "mirrors"), examples)
         texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("url", "sha256")}
-        if texts["url"] and not texts["url"].startswith(("https://", "file:///")):
-            page.problem(values["url"], f"{address}.url: must begin with https:// or file:///")
+        mirrors = tuple(page.strings(values["mirrors"], f"{address}.mirrors")) if "mirrors" in values else ()
+        urls = [(values["url"], f"{address}.url", texts["url"]), *mirrors] if texts["url"] else mirrors
+        for node, key, url in urls:
+            if not url.startswith(("https://", "file:///")):
+                page.problem(node, f"{key}: must begin with https:// or file:///")
         if texts["sha256"] and not _SHA256.fullmatch(texts["sha256"]):
             page.problem(values["sha256"], f"{address}.sha256: must be 64 lower-case hexadecimal digits")
         commands = _strings(page, values["commands"], f"{address}.commands") if "commands" in values else ()
-        found.append(Library(name=_folder(page, values, address), url=texts["url"], sha256=texts["sha256"], commands=commands))
+        name, elsewhere = _folder(page, values, address), tuple(url for _, _, url in mirrors)
+        found.append(Library(name=name, url=texts["url"], sha256=texts["sha256"], commands=commands, mirrors=elsewhere))
     return tuple(found)
 
 

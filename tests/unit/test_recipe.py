@@ -36,7 +36,7 @@ def test_a_recipe_is_what_it_says(tmp_path: Path) -> None:
         "config-settings: {--global-option: --with-x}",
         "system-packages: {debian: [libx-dev, liby-dev]}",
         "libraries:",
-        f"  - {{name: x, url: 'https://example.org/x-1.tar.gz', sha256: {'a' * 64}, commands: [make]}}",
+        f"  - {{name: x, url: 'https://example.org/x-1.tar.gz', sha256: {'a' * 64}, commands: [make], mirrors: ['https://a.example/x']}}",
         "patches: [mend.patch]",
         "has-extension: true",
         "forbidden-rpaths: [/opt]",
@@ -56,7 +56,9 @@ def test_a_recipe_is_what_it_says(tmp_path: Path) -> None:
     )
     assert list(map(str, recipe.build_requirements)) == ["cython<3.1"]
     assert recipe.system_packages == {"debian": ("libx-dev", "liby-dev")}
-    assert [(library.name, library.filename, library.commands) for library in recipe.libraries] == [("x", "x-1.tar.gz", ("make",))]
+    (library,) = recipe.libraries
+    assert (library.name, library.filename, library.commands) == ("x", "x-1.tar.gz", ("make",))
+    assert library.mirrors == ("https://a.example/x",)
     assert recipe.patches == (tmp_path / "mend.patch",)
     assert recipe.test.services[0].prepare == ("initdb",)
     assert recipe.where("toolchain") == f"{path}:3"
@@ -72,7 +74,7 @@ def test_all_problems_of_a_recipe_are_told_at_once_each_with_its_place(tmp_path:
         "environment: {1X: a}",
         "build-requirements: ['cython<<3']",
         "patches: [gone.patch]",
-        "libraries: [{name: ../x, url: 'http://example.org/x', sha256: 00, commands: [make]}]",
+        "libraries: [{name: ../x, url: 'http://example.org/x', sha256: 00, commands: [make], mirrors: [x]}]",
         "test: {imports: [a-b], services: [{name: db}], speed: fast}",
         "colour: red",
     )
@@ -86,7 +88,8 @@ def test_all_problems_of_a_recipe_are_told_at_once_each_with_its_place(tmp_path:
         (5, "'1X' is not the name of an environment variable"),
         (6, "'cython<<3' is not a requirement"),
         (7, "there is no file"),
-        (8, "must begin with https://"),
+        (8, "libraries[0].url: must begin with https://"),
+        (8, "libraries[0].mirrors[0]: must begin with https://"),
         (8, "'../x' names no folder"),
         (9, "'a-b' is not the name of a module"),
         (9, "the key 'start' is missing"),

@@ -32,12 +32,12 @@ from wheelhouse_builder.build.pythons import Pythons
 from wheelhouse_builder.build.records import Records
 from wheelhouse_builder.build.toolchain import Ready
 from wheelhouse_builder.build.toolchains import Toolchains
-from wheelhouse_builder.errors import EnvironmentFailure, NoWheelError, WheelhouseError
+from wheelhouse_builder.errors import DistributionError, EnvironmentFailure, IndexFailure, NoWheelError, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedSdist, LockedWheel, Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.provenance import Graft, Material, Need, Provenance
 from wheelhouse_builder.model.target import Target
-from wheelhouse_builder.recipe import Cookbook, Recipe, build_question
+from wheelhouse_builder.recipe import Cookbook, Library, Recipe, build_question
 from wheelhouse_builder.reporter import Reporter, Step
 from wheelhouse_builder.runtime.wheel import wheel_problems
 from wheelhouse_builder.sdist import read_sdist
@@ -248,7 +248,7 @@ class _Shop:
                 raise BuildFailed("its lock does not hold what its recipe wants to build with", hint="run `wheelhouse lock`")
             ready = self._ready(recipe, sdist, target, cplusplus=facts.cplusplus)
             wanted = () if ready.packages else recipe.libraries
-            libraries = tuple((each, self._bring(each.url, each.filename, each.sha256)) for each in wanted)
+            libraries = tuple((each, self._source_of(each)) for each in wanted)
         except EnvironmentFailure:
             raise
         except WheelhouseError as error:
@@ -276,6 +276,16 @@ class _Shop:
             where = f"if its wheel is pure, say so in a folder that `recipes:` names, in {sdist.project}.yaml:"
             hint = f"{where}\n  project: {sdist.project}\n  pure: true"
             raise BuildFailed(*failure.problems, told, hint=hint) from failure
+
+    def _source_of(self, library: Library) -> Path:
+        """The source archive of a C library, from the first place that has it. Raises as :func:`bring` does, with what all of them said."""
+        failures: list[IndexFailure | DistributionError] = []
+        for url in (library.url, *library.mirrors):
+            try:
+                return self._bring(url, library.filename, library.sha256)
+            except (IndexFailure, DistributionError) as failure:
+                failures.append(failure)
+        raise IndexFailure(*(problem for failure in failures for problem in failure.problems), hint=failures[0].hint)
 
     def _bring(self, url: str, filename: str, sha256: str) -> Path:
         return bring(url, filename, sha256, store=self.store, client=self.client)

@@ -135,6 +135,25 @@ def test_links_that_a_build_leaves_lead_nobody_out_of_its_folder(yard: Yard) -> 
     assert (outside / "file").read_text() == "precious"
 
 
+def test_a_library_that_is_gone_from_its_place_comes_from_a_mirror_if_it_is_the_same(yard: Yard) -> None:
+    archive = write_tar(yard.store.parent / "libx-1.tar.gz", {"README": "x"})
+    other = write_tar(yard.store.parent / "other.tar.gz", {"README": "y"})
+    make_sdist(yard.sdists, "demo", "1.0")
+
+    def recipe(*mirrors: str) -> None:
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        gone = f"{yard.store.parent.as_uri()}/gone.tar.gz"
+        library = {"name": "x", "url": gone, "sha256": digest, "commands": ["test -f README"], "mirrors": mirrors}
+        write_recipe(yard.recipes, "demo", "pure: true", f"libraries: [{json.dumps(library)}]")
+
+    recipe(other.as_uri())
+    (problem,) = refused(yard, "demo").problems
+    assert "gone.tar.gz" in problem
+    assert "sha256" in problem.lower()
+    recipe(other.as_uri(), archive.as_uri())
+    assert yard.build("demo").made
+
+
 def test_patches_are_applied_and_what_the_recipe_says_is_seen_by_the_build(yard: Yard) -> None:
     make_c_sdist(yard.sdists, "demo", files={"demo/native.c": c_source(answer="WRONG")})
     patch = "--- a/demo/native.c\n+++ b/demo/native.c\n@@ -3 +3 @@\n"
