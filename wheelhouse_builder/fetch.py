@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import NormalizedName
 
+from wheelhouse_builder.adapters.examiner import Examiner
 from wheelhouse_builder.adapters.index import CONNECTIONS, IndexClient, shown
 from wheelhouse_builder.adapters.store import Partial, Store, telling
 from wheelhouse_builder.errors import DistributionError, IndexFailure, WheelhouseError
 from wheelhouse_builder.model.distribution import LockedWheel, Wheel
 from wheelhouse_builder.reporter import Reporter, Step
-from wheelhouse_builder.runtime.cores import cores
-from wheelhouse_builder.runtime.wheel import wheel_problems
 
 ASK_THE_INDEX = "The index serves another file than was locked. If it was rebuilt there on purpose, lock again and review the difference."
 ASK_THE_MAKER = (
@@ -95,10 +94,10 @@ def _fetch_all(
     """The wheels that could be had, and why the others could not, by file name."""
     wanted = _one_each(wheels)
     total = sum(wheel.size or 0 for wheel in wanted) or None  # the others' sizes are told as their bytes arrive
-    threads, checkers = ThreadPoolExecutor(CONNECTIONS, "fetch"), ThreadPoolExecutor(cores(), "check")
-    with reporter.step("fetching", total=total, unit="B") as step:
+    threads = ThreadPoolExecutor(CONNECTIONS, "fetch")
+    with reporter.step("fetching", total=total, unit="B") as step, Examiner() as examiner:
         running = {
-            threads.submit(_Fetching(wheel, store, client, step, checkers, (excused or {}).get(wheel.project, "")).run): wheel
+            threads.submit(_Fetching(wheel, store, client, step, examiner, (excused or {}).get(wheel.project, "")).run): wheel
             for wheel in _big_ones_first(wanted)
         }
         try:
@@ -109,7 +108,6 @@ def _fetch_all(
         finally:
             # Whoever interrupts us shall not wait for an index that says nothing.
             threads.shutdown(wait=False, cancel_futures=True)
-            checkers.shutdown(wait=False, cancel_futures=True)
 
 
 def _one_each(wheels: Iterable[LockedWheel]) -> list[LockedWheel]:
@@ -157,24 +155,23 @@ def _all_in_one(failures: Sequence[WheelhouseError]) -> WheelhouseError:
 class _Fetching:
     """The way of one wheel into the store."""
 
-    def __init__(self, wheel: LockedWheel, store: Store, client: IndexClient, step: Step, checkers: Executor, excuse: str) -> None:
+    def __init__(self, wheel: LockedWheel, store: Store, client: IndexClient, step: Step, examiner: Examiner, excuse: str) -> None:
         self.wheel = wheel
         self.store = store
         self.client = client
         self.step = step
-        self.checkers = checkers
-        """No more threads than cores: each keeps tens of megabytes from one wheel to the next."""
+        self.examiner = examiner
         self.excuse = excuse
 
     def run(self) -> Wheel:
         """The wheel, fetched if need be, and checked in any case: the store may hold it under another name, or from an older wheelhouse."""
-        return self.checkers.submit(self._checked, self._find() or self._fetch()).result()
+        return self._checked(self._find() or self._fetch())
 
     def _checked(self, path: Path) -> Wheel:
         wheel = self.wheel
-        with telling("read", path), path.open("rb") as file:
-            problems = wheel_problems(file, wheel.filename)
-            size = file.seek(0, 2)
+        with telling("read", path):
+            problems = self.examiner.problems(path, wheel.filename)
+            size = path.stat().st_size
         if problems and not self.excuse:
             raise DistributionError(*self._named(problems), hint=ASK_THE_MAKER)
         return Wheel(

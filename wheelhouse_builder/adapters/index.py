@@ -314,7 +314,7 @@ class IndexClient:
                     raise _Failed(f"{shown(url)} gave another part than was asked for")
             if (length := answer.headers.get("Content-Length", "")).isdecimal():
                 sink.expect(sink.size + int(length))
-            for piece in answer.iter_raw():  # as they come: what a broken connection brought is not lost
+            for piece in _gathered(answer.iter_raw()):
                 self.check_abandoned()
                 sink.write(piece)
 
@@ -394,6 +394,24 @@ def _certificates() -> ssl.SSLContext:
     if not named and not context.get_ca_certs():
         return httpx.create_ssl_context()  # a Python without a trust store of its host: that of certifi
     return context
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same in larger pieces: those of TLS are so small that threads would do little else than wait for their turn.
+
+    What a connection has brought before it broke is not lost.
+    """
+    held = bytearray()
+    try:
+        for piece in pieces:
+            held += piece
+            if len(held) >= PIECE:
+                yield bytes(held)
+                held.clear()
+    except httpx.TransportError:
+        yield bytes(held)
+        raise
+    yield bytes(held)
 
 
 def _accepted(answer: httpx.Response, url: str, *, with_login: bool) -> httpx.Response:
