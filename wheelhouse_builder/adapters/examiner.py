@@ -15,7 +15,6 @@ from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Lock
 from typing import IO, Any, Self, cast
 
-from wheelhouse_builder.adapters.process import clean_environment
 from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.runtime.cores import cores
 from wheelhouse_builder.runtime.wheel import wheel_problems
@@ -65,7 +64,6 @@ class Examiner:
                 raise EnvironmentFailure("the run is over")
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _START, str(_ROOT)],
-                env=clean_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=None if os.environ.get("WHEELHOUSE_DEBUG") == "1" else subprocess.DEVNULL,
