@@ -19,8 +19,8 @@ from wheelhouse_builder.errors import EnvironmentFailure
 from wheelhouse_builder.runtime.cores import cores
 from wheelhouse_builder.runtime.wheel import wheel_problems
 
-WORTH_A_PROCESS = 1 << 20
-"""Bytes below which a wheel is read sooner than a process is asked."""
+WORTH_A_PROCESS = 4 << 20
+"""Bytes below which a wheel is read sooner than a process has started."""
 _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from wheelhouse_builder.adapters.examiner import answer; answer()"
 
