@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wheelhouse_builder.reporter import Step
+from wheelhouse_builder.runtime.cores import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,11 +20,6 @@ Pulse = Callable[[int], None]
 
 class Stopped(Exception):
     """Someone else failed or was interrupted, so this work ends too."""
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Crew:

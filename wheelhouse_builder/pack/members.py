@@ -81,6 +81,24 @@ class Anatomy:
         return Skeleton(tuple(members), self.headers, self.comment)
 
 
+class Shared:
+    """Parts and headers that several wheels have, as those of one release for several targets do: each is held once."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[bytes, str, bool, int], Part] = {}
+        self._headers: dict[Header, Header] = {}
+
+    def of(self, anatomy: Anatomy) -> Anatomy:
+        """The same, made of what is held already. Of two alike parts it does not matter which is held: the bytes are the same."""
+        parts = tuple(self._parts.setdefault(_alike(part), part) for part in anatomy.parts)
+        headers = tuple(self._headers.setdefault(header, header) for header in anatomy.headers)
+        return replace(anatomy, parts=parts, headers=headers)
+
+
+def _alike(part: Part) -> tuple[bytes, str, bool, int]:
+    return part.content.digest, part.content.path, part.content.x86, part.method
+
+
 def take_apart(
     wheel: Wheel, pulse: Pulse, known: Streams | None = None, memory: Memory | None = None, *, thorough: bool = False
 ) -> Anatomy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +16,7 @@ from wheelhouse_builder.pack.delta import Base, reuse
 from wheelhouse_builder.pack.document import Written
 from wheelhouse_builder.pack.effort import Effort
 from wheelhouse_builder.pack.frames import Frame, compress, dense_frames, plain_frames
-from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.pack.members import Anatomy, Shared, take_apart, whole_content
 from wheelhouse_builder.pack.pool import Pool, lay_out, size_of
 from wheelhouse_builder.pack.remembered import Memory
 from wheelhouse_builder.pack.streams import Streams
@@ -116,8 +115,11 @@ def write_frames(out: BinaryIO, frames: Sequence[Frame], shop: Workshop) -> tupl
 
 def _take_all_apart(wheels: Sequence[Wheel], shop: Workshop) -> list[Anatomy]:
     with shop.reporter.step("taking wheels apart", total=sum(wheel.size for wheel in wheels), unit="B") as step:
-        pulse, known = shop.crew.pulse(step), Streams()
-        take = partial(take_apart, pulse=pulse, known=known, memory=shop.memory, thorough=shop.effort.thorough)
+        pulse, known, shared = shop.crew.pulse(step), Streams(), Shared()
+
+        def take(wheel: Wheel) -> Anatomy:
+            return shared.of(take_apart(wheel, pulse, known, shop.memory, thorough=shop.effort.thorough))
+
         return list(shop.crew.each(take, wheels, weight=lambda wheel: wheel.size))
 
 

@@ -17,7 +17,7 @@ from tests.support.wheels import make_wheel
 from tests.support.zips import DESCRIPTOR, ENCRYPTED, STORED, ZipMember, deflated, flushed_halfway, write_zip, write_zip_with_overlap
 from wheelhouse_builder.errors import DistributionError
 from wheelhouse_builder.pack.crew import Crew, Stopped
-from wheelhouse_builder.pack.members import Anatomy, take_apart, whole_content
+from wheelhouse_builder.pack.members import Anatomy, Shared, take_apart, whole_content
 from wheelhouse_builder.pack.streams import is_x86
 from wheelhouse_builder.reporter import Silent
 from wheelhouse_builder.runtime import skeleton
@@ -189,3 +189,25 @@ def test_work_that_is_no_longer_wanted_stops(tmp_path: Path) -> None:
         pulse = crew.pulse(step)
     with pytest.raises(Stopped):
         take_apart(wheel, pulse)
+
+
+def test_what_wheels_have_in_common_is_held_once_and_makes_the_same_of_each(tmp_path: Path) -> None:
+    common = {"demo/__init__.py": "ANSWER = 42\n", "demo/data.txt": "demo\n" * 1000}
+    anatomies = []
+    for tag in ("cp312-cp312-manylinux_2_28_x86_64", "cp312-cp312-win_amd64"):
+        path = make_wheel(tmp_path, "demo", "1.0", tag=tag, files={**common, "demo/which.txt": tag})
+        anatomies.append(take_apart(held(path), quietly))
+    shared = Shared()
+    first, second = map(shared.of, anatomies)
+    assert [first.headers, second.headers] == [anatomy.headers for anatomy in anatomies]
+    assert b"".join(second.parts[1].content.source.pieces()) == b"".join(anatomies[1].parts[1].content.source.pieces())
+    same = [one is other for one, other in zip(first.parts, second.parts, strict=True)]
+    assert same == [one.content.digest == other.content.digest for one, other in zip(first.parts, second.parts, strict=True)]
+    assert 2 <= sum(same) < len(same)
+
+
+def test_one_content_in_two_places_is_no_common_part(tmp_path: Path) -> None:
+    """The place of a content orders the pool."""
+    path = make_wheel(tmp_path, "demo", "1.0", files={"demo/a.txt": "the same", "demo/b.txt": "the same"})
+    told = Shared().of(take_apart(held(path), quietly))
+    assert {"demo/a.txt", "demo/b.txt"} <= {part.content.path for part in told.parts}
