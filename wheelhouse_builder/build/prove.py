@@ -28,10 +28,10 @@ from wheelhouse_builder.model.distribution import Wheel
 from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.model.target import Target
 from wheelhouse_builder.recipe import Recipe, Service
+from wheelhouse_builder.runtime.pip_engine import RUN_PIP
 
 LIBRARY_FOLDERS = ("lib/*-linux-*", "usr/lib/*-linux-*", "lib64", "usr/lib64", "lib", "usr/lib", "usr/local/lib")
 """Where a system keeps its libraries."""
-_RUN_PIP = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 _INSTALL = (
     "install", "--isolated", "--no-input", "--no-index", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check",
     "--no-warn-script-location", "--progress-bar=off", "--quiet", "--no-compile", "--find-links", "wheels",
@@ -114,7 +114,7 @@ def prove(wheel: Wheel, recipe: Recipe, lock: Lock, wheels: Mapping[str, Wheel],
         wanted = f"{wheel.project}=={wheel.version}"
         for failure, command in (
             ("no environment can be made to test it in", [clean.python, "-I", "-m", "venv", "--without-pip", "venv"]),
-            ("it cannot be installed for its test", ["venv/bin/python", "-I", "-c", _RUN_PIP, f"wheels/{pip}", *_INSTALL, wanted]),
+            ("it cannot be installed for its test", ["venv/bin/python", "-I", "-c", RUN_PIP, f"wheels/{pip}", *_INSTALL, wanted]),
         ):
             ended = sandbox.run(folder, command)
             if ended.returncode != 0:

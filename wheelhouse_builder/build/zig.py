@@ -33,6 +33,8 @@ from wheelhouse_builder.recipe import ZIG, Recipe
 OLDEST_GLIBC = (2, 17)
 SETTINGS = "_sysconfigdata_of_the_target"
 CACHE = "zig-cache"
+KEPT = "zig-libraries"
+"""Where compiled libraries are kept."""
 C, CPLUSPLUS = "c", "c++"
 PROGRAMS = {
     C: ("main.c", "int main(void) { return 0; }\n"),
@@ -48,6 +50,7 @@ _MACHINES = {
 """What zig calls the machines of wheel tags, and the end of their C library's name."""
 
 # Flags that interpreters were built with, or that configure scripts take for granted, and that zig does not know; and paths of this host.
+# Those parts of glibc that are linked into each program tell where zig lies: hence --strip-debug.
 COMPILER = """#!/bin/sh
 library=
 for flag do
@@ -58,7 +61,7 @@ for flag do
   esac
   set -- "$@" "$flag"
 done
-exec {zig} {mode} -target {triple} -fno-sanitize=undefined -isystem {include} "$@" $library
+exec {zig} {mode} -target {triple} -fno-sanitize=undefined -Wl,--strip-debug -isystem {include} "$@" $library
 """
 # The interpreter's own headers are for Linux. Beside a DLL zig would leave its import library, which backends pack.
 ON_WINDOWS = """
@@ -140,7 +143,7 @@ class Zig:
     def _import_library(self, zig: Path, triple: str, definition: str) -> Path | Unready:
         """The folder of a library that makes the linker look for what is defined in a DLL."""
         digest = hashlib.sha256(definition.encode()).hexdigest()
-        folder = self.cache / ZIG / version("ziglang") / f"{triple}-{digest}"
+        folder = self.cache / KEPT / version("ziglang") / f"{triple}-{digest}"
         if folder.is_dir():
             return folder
         with TemporaryDirectory(prefix="defining-", dir=folder.parent) as scratch:
@@ -156,7 +159,7 @@ class Zig:
 
     def _warm(self, zig: Path, triple: str, language: str) -> Path | Unready:
         """Where zig keeps the target's libraries; it compiles them once, at the first call: C's in seconds of CPU, C++'s in a minute."""
-        folder = self.cache / ZIG / version("ziglang") / f"{triple}-{language}"
+        folder = self.cache / KEPT / version("ziglang") / f"{triple}-{language}"
         if folder.is_dir():
             return folder
         before = self._warm(zig, triple, C) if language == CPLUSPLUS else None
@@ -166,23 +169,24 @@ class Zig:
         with TemporaryDirectory(prefix="warming-", dir=folder.parent) as scratch:
             draft = Path(scratch, CACHE)
             shutil.copytree(before, draft) if before else draft.mkdir()
-            if problem := self._compile_libraries(zig, triple, language, draft):
+            if problem := self._compile_libraries(zig, triple, language, Path(scratch)):
                 return Unready(problem=f"zig cannot compile for {triple}: {problem}")
             _settle(draft, folder)
         return folder
 
-    def _compile_libraries(self, zig: Path, triple: str, language: str, cache: Path) -> str:
-        """Have them compiled into ``cache``; what zig says last where it fails."""
-        places = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(cache.absolute()))
+    def _compile_libraries(self, zig: Path, triple: str, language: str, scratch: Path) -> str:
+        """Have them compiled, into the cache in ``scratch``; what zig says last where it fails.
+
+        In a sandbox, as builds are: what zig compiles tells in which folder that was, and what is linked with it does, too.
+        """
         name, content = PROGRAMS[language]
         mode = "cc" if language == C else "c++"
-        with TemporaryDirectory(prefix="wheelhouse-zig-") as scratch:
-            Path(scratch, name).write_text(content, encoding="utf-8")
-            for kind in (("-shared", "-fPIC"), ()):  # libraries, and the programs that configure scripts make
-                command = [str(zig), mode, *kind, "-target", triple, "-g0", "-O2", "-fno-sanitize=undefined", "-o", "made", name]
-                ended = self.runner.run(command, env=places, cwd=Path(scratch))
-                if ended.returncode != 0:
-                    return ended.stderr.strip().rpartition("\n")[2]
+        (scratch / name).write_text(content, encoding="utf-8")
+        for kind in (("-shared", "-fPIC"), ()):  # libraries, and the programs that configure scripts make
+            command = [str(zig), mode, *kind, "-target", triple, "-g0", "-O2", "-fno-sanitize=undefined", "-o", "made", name]
+            ended = Sandbox(runner=self.runner).run(scratch, command, _places())
+            if ended.returncode != 0:
+                return ended.stderr.strip().rpartition("\n")[2]
         return ""
 
     def _settings_of(self, python: Interpreter) -> tuple[Mapping[str, str | int], str, Path]:
@@ -223,14 +227,18 @@ def _program() -> Path | None:
     return Path(places[0], "zig") if places else None
 
 
+def _places() -> dict[str, str]:
+    """Where zig keeps what it compiled."""
+    return dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(INSIDE / CACHE))
+
+
 def _environment(triple: str) -> dict[str, str]:
-    tools, cache = INSIDE / "tools", str(INSIDE / CACHE)
+    tools = INSIDE / "tools"
     return {
         **compiler_environment(str(tools / "zig-cc"), str(tools / "zig-c++")),
         "AR": str(tools / "zig-ar"),
         "RANLIB": str(tools / "zig-ranlib"),
-        "ZIG_GLOBAL_CACHE_DIR": cache,
-        "ZIG_LOCAL_CACHE_DIR": cache,
+        **_places(),
         "PKG_CONFIG_LIBDIR": f"{PREFIX}/lib/pkgconfig",  # this host's libraries are none of the target's
         "HOST_TRIPLET": windows.HOSTS.get(triple) or _multiarch(triple),  # for recipes: ./configure --host=$HOST_TRIPLET
     }

@@ -28,6 +28,7 @@ from wheelhouse_builder.model.lock import Lock
 from wheelhouse_builder.reporter import Reporter
 from wheelhouse_builder.runtime.cores import cores
 from wheelhouse_builder.runtime.overrides import only_overridden
+from wheelhouse_builder.runtime.pip_engine import RUN_PIP
 
 HINT = "constrain these projects to releases that work there, or rehearse on paper if you know why they need not be imported"
 LAST_LINES = 6
@@ -38,7 +39,6 @@ _INSTALL = (
     "--disable-pip-version-check", "--no-warn-script-location", "--progress-bar=off", "--quiet", "--no-compile",
     "--find-links", "wheels", "-r", "requirements.txt",
 )  # fmt: skip
-_RUN_PIP = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
 
 # Answers are lines in a file: what modules print themselves goes elsewhere, and what was answered before a crash is there.
 _IMPORT = """
@@ -174,8 +174,8 @@ def _problems(lock: Lock, wheels: Mapping[str, Wheel], running: Running, modules
 def _installing(made: Finished, python: Running, folder: Path, pip: str) -> Iterator[tuple[str, Finished]]:
     """Each step of an installation, and how it ended; the next one is made when somebody asks for it."""
     yield "no environment can be made", made
-    yield "pip could not install the wheels", python.run(folder, "-I", "-c", _RUN_PIP, pip, *_INSTALL)
-    yield "the wheels do not fit together", python.run(folder, "-I", "-c", _RUN_PIP, pip, "check", "--disable-pip-version-check")
+    yield "pip could not install the wheels", python.run(folder, "-I", "-c", RUN_PIP, pip, *_INSTALL)
+    yield "the wheels do not fit together", python.run(folder, "-I", "-c", RUN_PIP, pip, "check", "--disable-pip-version-check")
 
 
 def _lay_out(lock: Lock, wheels: Mapping[str, Wheel], folder: Path) -> str:

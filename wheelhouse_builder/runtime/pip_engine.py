@@ -36,8 +36,7 @@ if sys.version_info < (3, 10):
         sysconfig._PIP_USE_SYSCONFIG = True
 """
 
-# argv: where pip is, then its own arguments. That place is first on the path, so nothing else answers to the name of pip.
-_RUN_PIP = (
+RUN_PIP = (
     _FIND_PATHS
     + """
 import runpy
@@ -45,6 +44,7 @@ sys.path.insert(0, sys.argv.pop(1))
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 )
+"""A program. argv: where pip is, then its own arguments. That place is first on the path, so nothing else answers to the name of pip."""
 
 _RUN_INSTALLED_PIP = (
     _FIND_PATHS
@@ -100,7 +100,7 @@ def _install_all(job: Job, pip: str, tree: str, distributions: Sequence[Manifest
     commands = []
     for number, share in enumerate(_shares(tree, installed_distributions(distributions, job.target))):
         options = ["--find-links", os.path.join(tree, "wheels"), "-r", _requirements(job.scratch, number, share)]
-        commands.append([job.python, "-I", "-c", _RUN_PIP, pip, *_PIP_INSTALL, *options])
+        commands.append([job.python, "-I", "-c", RUN_PIP, pip, *_PIP_INSTALL, *options])
     run_side_by_side(commands, job.scratch, "pip could not install the distributions of %s." % job.target.name, hint=_HINT)
     relocate(job.environment, job.final, job.executable)
 
