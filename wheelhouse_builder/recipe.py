@@ -316,9 +316,9 @@ def _libraries(page: Page, node: yaml.Node, where: str) -> tuple[Library, ...]:
         texts = {key: _string(page, values[key], f"{address}.{key}") if key in values else "" for key in ("url", "sha256")}
         mirrors = tuple(page.strings(values["mirrors"], f"{address}.mirrors")) if "mirrors" in values else ()
         urls = [(values["url"], f"{address}.url", texts["url"]), *mirrors] if texts["url"] else mirrors
-        for node, key, url in urls:
+        for place, key, url in urls:
             if not url.startswith(("https://", "file:///")):
-                page.problem(node, f"{key}: must begin with https:// or file:///")
+                page.problem(place, f"{key}: must begin with https:// or file:///")
         if texts["sha256"] and not _SHA256.fullmatch(texts["sha256"]):
             page.problem(values["sha256"], f"{address}.sha256: must be 64 lower-case hexadecimal digits")
         commands = _strings(page, values["commands"], f"{address}.commands") if "commands" in values else ()

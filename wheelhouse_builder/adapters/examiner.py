@@ -22,7 +22,8 @@ from wheelhouse_builder.runtime.wheel import wheel_problems
 WORTH_A_PROCESS = 4 << 20
 """Bytes below which a wheel is read sooner than a process has started."""
 _ROOT = Path(__file__).resolve().parents[2]
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from wheelhouse_builder.adapters.examiner import answer; answer()"
+"""Last on its path: nothing that lies beside us is to stand for a module of the standard library."""
+_START = "import sys; sys.path.append(sys.argv[1]); from wheelhouse_builder.adapters.examiner import answer; answer()"
 
 
 class Examiner:
