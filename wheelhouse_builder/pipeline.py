@@ -181,9 +181,7 @@ def make_bundle(
             bytecode=bytecode,
         )
         if base and not plain:
-            changed = (each for each in base.changed(contents) if not is_lock_package(each))
-            older = fetch(changed, store, client=client, reporter=reporter, excused=spec.excused)
-            base = replace(base, wheels=older)
+            base = _with_wheels(base, contents, fetched)
         reporter.note(f"asked of indexes: {client.requests} times")
         rehearse(locks, wheels, nearest=partial(nearest_release, pages=offers, memory=store.root / "requires-python"))
     rehearsed = rehearse_by_running(locks, wheels, places=places, reporter=reporter) if places else ()
@@ -204,6 +202,13 @@ def _attested(spec: Spec, fetched: Fetched, locks: Sequence[Lock], offers: Sever
     sdists = chain.from_iterable(lock.sdists for lock in locks)
     attest_sdists(sdists, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
     return attest(wheels, spec.attestations, notary=notary, client=client, offers=offers, reporter=reporter)
+
+
+def _with_wheels(base: Base, contents: Contents, fetched: Fetched) -> Base:
+    """``base`` with those of its wheels of which ``contents`` have another release: what both share need not travel."""
+    changed = (each for each in base.changed(contents) if not is_lock_package(each))
+    older = fetch(changed, fetched.store, client=fetched.client, reporter=fetched.reporter, excused=fetched.excused)
+    return replace(base, wheels=older)
 
 
 def _built(
