@@ -42,49 +42,55 @@ wheelhouse bundle --base acme-web-2026.10.whb
 
 REHEARSALS = ("paper", "run")
 
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: NAME-VERSION.whb here.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Carry the wheels as they are: larger, but tar and pip alone can unpack it.")]
+BaseBundle = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A bundle, or its manifest.json, that is inside already: make a delta, without what it holds."),
+]
+LockPackage = Annotated[
+    bool,
+    typer.Option(
+        "--lock-package",
+        help="Add a package, NAME-lock, that requires all others in exactly these versions: for a plain index inside.",
+    ),
+]
+EffortName = Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")]
+Rehearsal = Annotated[
+    str,
+    typer.Option(
+        "--rehearse",
+        metavar="HOW",
+        help="paper: prove that each target can be installed from the wheels. run: also install them without a network, and import"
+        " every module, for each target that a CPython of this host can be.",
+    ),
+]
+Roots = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TARGET=DIR",
+        help="With --rehearse run: a system's root directory to run this target in, for whatever machine, or a folder with Windows'"
+        " embeddable Python, for wine. May be repeated.",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Of a catalogue: fail if anything that it asks for cannot be had.")]
+Untested = Annotated[bool, typer.Option("--untested", help="Do not run the tests of recipes, where wheels are built.")]
+
 
 def command(
     spec: SpecPath = Path(),
     *,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; default: NAME-VERSION.whb here.")
-    ] = None,
+    output: Output = None,
     key: SigningKey = None,
     passphrase_fd: PassphraseFd = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Carry the wheels as they are: larger, but tar and pip alone can unpack it.")
-    ] = False,
-    base: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A bundle, or its manifest.json, that is inside already: make a delta, without what it holds."),
-    ] = None,
-    lock_package: Annotated[
-        bool,
-        typer.Option(
-            "--lock-package",
-            help="Add a package, NAME-lock, that requires all others in exactly these versions: for a plain index inside.",
-        ),
-    ] = False,
-    effort: Annotated[str, typer.Option(metavar="EFFORT", help=f"How hard to compress: {', '.join(EFFORTS)}.")] = "balanced",
-    how: Annotated[
-        str,
-        typer.Option(
-            "--rehearse",
-            metavar="HOW",
-            help="paper: prove that each target can be installed from the wheels. run: also install them without a network, and import"
-            " every module, for each target that a CPython of this host can be.",
-        ),
-    ] = "paper",
-    root: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TARGET=DIR",
-            help="With --rehearse run: a system's root directory to run this target in, for whatever machine, or a folder with Windows'"
-            " embeddable Python, for wine. May be repeated.",
-        ),
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Of a catalogue: fail if anything that it asks for cannot be had.")] = False,
-    untested: Annotated[bool, typer.Option("--untested", help="Do not run the tests of recipes, where wheels are built.")] = False,
+    plain: Plain = False,
+    base: BaseBundle = None,
+    lock_package: LockPackage = False,
+    effort: EffortName = "balanced",
+    how: Rehearsal = "paper",
+    root: Roots = None,
+    strict: Strict = False,
+    untested: Untested = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -34,24 +34,45 @@ wheelhouse install acme-web-2026.11.whb --venv /opt/acme --trust allowed_signers
 wheelhouse install acme-web-2026.11.whb --venv /opt/acme --allow-rollback "2026.12 breaks the reports"
 """
 
+Venv = Annotated[Path | None, typer.Option(metavar="DIR", help="A virtual environment: new, or in place of one that was installed before.")]
+Prefix = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Releases side by side in DIR/releases, of which DIR/current is the one in use."),
+]
+Python = Annotated[
+    Path | None,
+    typer.Option(metavar="EXE", help="The environment of this Python, as it is: not in one step, but undone when it fails."),
+]
+Keep = Annotated[
+    int | None, typer.Option(metavar="N", help="With --prefix: take away all releases but the newest N, the one in use counted.")
+]
+WithPython = Annotated[
+    Path | None, typer.Option(metavar="EXE", help="Make the environment of this Python; default: of the one that runs this.")
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        metavar="ENGINE",
+        help="pip: the bundle's own pip installs; host-pip: that of this host, from 20.3 on; direct: without any, faster, same result.",
+    ),
+]
+NoCompile = Annotated[bool, typer.Option("--no-compile", help="Do not byte-compile: Python does so when it imports, if it may write.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
+NoImports = Annotated[
+    bool, typer.Option("--no-imports", help="Do not import each module to see whether it can be, before it is switched in.")
+]
+SignReceipt = Annotated[
+    Path | None, typer.Option(metavar="KEY", help="Sign the receipt with this key of OpenSSH's, by this host's ssh-keygen.")
+]
+
 
 def command(
     file: BundlePath,
     *,
-    venv: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A virtual environment: new, or in place of one that was installed before.")
-    ] = None,
-    prefix: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Releases side by side in DIR/releases, of which DIR/current is the one in use."),
-    ] = None,
-    python: Annotated[
-        Path | None,
-        typer.Option(metavar="EXE", help="The environment of this Python, as it is: not in one step, but undone when it fails."),
-    ] = None,
-    keep: Annotated[
-        int | None, typer.Option(metavar="N", help="With --prefix: take away all releases but the newest N, the one in use counted.")
-    ] = None,
+    venv: Venv = None,
+    prefix: Prefix = None,
+    python: Python = None,
+    keep: Keep = None,
     trust: Trust = None,
     state: State = None,
     allow_rollback: AllowRollback = "",
@@ -59,26 +80,12 @@ def command(
     base: Bases = None,
     exact: Exact = False,
     target: TargetName = None,
-    with_python: Annotated[
-        Path | None, typer.Option(metavar="EXE", help="Make the environment of this Python; default: of the one that runs this.")
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="ENGINE",
-            help="pip: the bundle's own pip installs; host-pip: that of this host, from 20.3 on; direct: without any, faster, same result.",
-        ),
-    ] = DEFAULT_ENGINE,
-    no_compile: Annotated[
-        bool, typer.Option("--no-compile", help="Do not byte-compile: Python does so when it imports, if it may write.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
-    no_imports: Annotated[
-        bool, typer.Option("--no-imports", help="Do not import each module to see whether it can be, before it is switched in.")
-    ] = False,
-    sign_receipt: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Sign the receipt with this key of OpenSSH's, by this host's ssh-keygen.")
-    ] = None,
+    with_python: WithPython = None,
+    engine: EngineName = DEFAULT_ENGINE,
+    no_compile: NoCompile = False,
+    dry_run: DryRun = False,
+    no_imports: NoImports = False,
+    sign_receipt: SignReceipt = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
